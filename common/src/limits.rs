@@ -1,0 +1,70 @@
+//! Every bound of the house under its name, with what happens when it is hit.
+
+use crate::time::Span;
+
+/// A file with more is refused before it is parsed.
+pub const PIPELINE_FILE_BYTES_MAX: usize = 64 << 20;
+/// Larger pipelines come through the API as a graph.
+pub const PIPELINE_YAML_NODES_MAX: usize = 4_000_000;
+/// Deeper YAML is refused.
+pub const PIPELINE_DEPTH_MAX: usize = 64;
+/// A graph with more nodes in one section is refused at compile and at verify.
+pub const SECTION_NODES_MAX: usize = 4_000_000;
+/// More attempts at one task are refused at compile.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// Longer names of steps are refused at compile.
+pub const STEP_NAME_BYTES_MAX: usize = 255;
+/// Longer run ids are refused at submission.
+pub const RUN_ID_BYTES_MAX: usize = 128;
+
+/// One entry of the log; what does not fit waits for the next.
+pub const ENTRY_BYTES_MAX: usize = 128 << 10;
+/// Changes one entry makes at most; what is left stands on the agenda.
+pub const ENTRY_UNITS_MAX: u32 = 4_096;
+/// Edges that count as one unit of change.
+pub const EDGES_PER_UNIT: u32 = 64;
+/// What travels inside `Submit`; more is staged.
+pub const SUBMIT_INLINE_BYTES_MAX: usize = 64 << 10;
+/// One chunk of what is staged; below an entry's bound so that its envelope fits too.
+pub const STAGE_CHUNK_BYTES: usize = 96 << 10;
+/// All that may be staged at once; more is refused.
+pub const STAGED_BYTES_MAX: usize = 512 << 20;
+/// How long a changing request is remembered, in log time.
+pub const REQUEST_MEMORY: Span = Span::from_secs(24 * 3_600);
+
+/// (class, worker) pairs looked at in one entry; the rest from a cursor.
+pub const SCHEDULE_PAIRS_MAX: u32 = 256;
+/// Leases granted to one worker beyond its capacity.
+pub const AHEAD_MAX: u32 = 512;
+/// Work granted ahead of a worker's capacity covers this much time.
+pub const AHEAD_SPAN: Span = Span::from_millis(2);
+/// A class whose trials take longer on average is not granted ahead.
+pub const AHEAD_TRIAL_MAX: Span = Span::from_secs(1);
+/// A class head not placed for so long (log time) reserves the worker that fits it best.
+pub const RESERVE_AFTER: Span = Span::from_secs(60);
+/// Frames of one map that are open at once, at least; more when the workers can take more.
+pub const MAP_FRAMES_OPEN_MIN: u32 = 1_024;
+
+/// Lines of a failed attempt that stand in the run log itself.
+pub const LAST_LINES_MAX: usize = 20;
+/// Bytes of them.
+pub const LAST_LINES_BYTES_MAX: usize = 4 << 10;
+/// One outcome in the log; larger outputs fail the attempt until they spill to the catalog.
+pub const OUTCOME_BYTES_MAX: usize = 64 << 10;
+/// One value in an environment variable; larger ones stand in the parameters file only.
+pub const ENVIRONMENT_VALUE_BYTES_MAX: usize = 96 << 10;
+/// All parameters in the environment together.
+pub const ENVIRONMENT_BYTES_MAX: usize = 1 << 20;
+/// Output kept of one attempt and stream; beyond it the bytes are read and counted.
+pub const LOG_BYTES_MAX: u64 = 64 << 20;
+
+/// A worker away for so long (log time) may lose its leases.
+pub const LOST_AFTER: Span = Span::from_secs(300);
+/// A worker lost under one trial so often fails it: `crash limit`.
+pub const CRASH_LIMIT: u8 = 5;
+/// Heartbeats between worker and leader.
+pub const HEARTBEAT_EVERY: Span = Span::from_secs(5);
+/// A worker that hears nothing for so long looks for the leader elsewhere.
+pub const LEADER_SILENT_AFTER: Span = Span::from_secs(15);
+/// Between TERM and KILL.
+pub const GRACE: Span = Span::from_secs(10);

@@ -1,0 +1,109 @@
+//! Everything that can change the state: the commands of the log, as values.
+
+use dagmar_common::ids::{
+    Digest, Fence, Incarnation, LogIndex, RequestId, RunId, Session, Term, WorkerId,
+};
+use dagmar_common::lease::{Held, Outcome, Returned};
+use dagmar_common::time::{LogTime, Span, WallTime};
+use dagmar_common::value::Value;
+
+/// One entry of the log: all that arrived while the last one was being written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Of the leader that proposed it; in an entry of another term the batch is dropped whole.
+    pub term: Term,
+    pub at: LogTime,
+    /// A label for people.
+    pub wall: WallTime,
+    pub commands: Vec<Command>,
+}
+
+/// Where the log holds the batch that is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub index: LogIndex,
+    pub term: Term,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// First of every leader; workers are suspended until they are ready under it.
+    LeaderUp,
+    /// Nothing but another turn of the agenda.
+    Continue,
+    Stage {
+        digest: Digest,
+        offset: u64,
+        total: u64,
+        bytes: Vec<u8>,
+    },
+    Submit(Submit),
+    Cancel {
+        request: RequestId,
+        run: RunId,
+        reason: String,
+    },
+    /// A worker is known with this incarnation and these fences, or differs from what is known.
+    Hello(WorkerHello),
+    WorkerReady {
+        worker: WorkerId,
+        session: Session,
+    },
+    WorkerSuspended {
+        worker: WorkerId,
+        session: Session,
+    },
+    WorkerLost {
+        worker: WorkerId,
+        /// What this leader knows of its leases' starts.
+        started: Vec<Fence>,
+        unsent: Vec<Fence>,
+    },
+    Outcomes {
+        worker: WorkerId,
+        outcomes: Vec<Outcome>,
+    },
+    Returned {
+        worker: WorkerId,
+        returned: Vec<Returned>,
+    },
+    /// The run's record is durable elsewhere; it leaves the state.
+    Archived {
+        run: RunId,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submit {
+    pub request: RequestId,
+    pub run: RunId,
+    /// A `run` that was generated, not asked for, gets a suffix where it is taken.
+    pub generated: bool,
+    pub tag: String,
+    pub graph: Payload,
+    /// Initial values as [`encode_parameters`](crate::stored) bytes, already merged and checked.
+    pub parameters: Payload,
+    /// What the submitter recorded with it: configuration, files, code identity.
+    pub context: Value,
+}
+
+/// Bytes that travel inside, or were staged before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    Inline(Vec<u8>),
+    Staged(Digest),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerHello {
+    pub worker: WorkerId,
+    pub incarnation: Incarnation,
+    pub name: String,
+    pub cpu_millis: u32,
+    pub labels: Vec<(String, String)>,
+    pub held: Vec<Held>,
+    /// Where it lives in the process of its only coordinator it is born ready, with this session.
+    pub born_ready: Option<Session>,
+    /// Overrides for tests and for local runs; None: the defaults of `limits`.
+    pub lost_after: Option<Span>,
+}
