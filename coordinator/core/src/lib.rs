@@ -1,4 +1,15 @@
 //! The brain: the replicated state, the commands that change it, and the effects they leave.
 
+mod apply;
+pub mod ask;
 pub mod command;
 pub mod effect;
+mod rules;
+mod schedule;
+mod state;
+pub mod stored;
+
+pub use state::{State, Summary};
+
+#[cfg(test)]
+mod tests;
