@@ -7,7 +7,7 @@ const COMMANDS: [&str; 2] =
     ["cargo run --release -- run examples/hello.yaml", "cargo test --workspace"];
 const CLAUSES: usize = 22;
 /// For what this version of the house cannot promise yet.
-const LATER: &str = "Comes with the cluster";
+const LATER: &str = "Comes with ";
 
 pub fn readme_faults(text: &str) -> Vec<Fault> {
     let missing = COMMANDS.iter().filter(|command| !text.lines().any(|line| line == **command));
@@ -82,7 +82,7 @@ fn clause_faults(text: &str, has_test: &dyn Fn(&str, &str) -> bool) -> Vec<Fault
             .filter_map(|word| word.split_once("::"))
             .collect();
         if tests.is_empty() && !section.lines().any(|line| line.starts_with(LATER)) {
-            let says = format!("C{number} says neither `Held by` a test nor `{LATER}`");
+            let says = format!("C{number} says neither `Held by` a test nor `{LATER}…`");
             faults.push(Fault::new(CONTRACT, line_of(text, &head), says));
         }
         for (file, name) in tests.into_iter().filter(|(file, name)| !has_test(file, name)) {
