@@ -51,7 +51,7 @@ number! {
     Fence(u64)
 }
 number! {
-    /// One stream between a worker and a leader: the leader's term << 32 | a counter of that leader.
+    /// One stream between a worker and a leader: its term << 32 | a counter of that leader.
     Session(u64)
 }
 number! {

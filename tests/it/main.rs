@@ -1,0 +1,3 @@
+//! The integration tests of the house, as one binary: its own rules first.
+
+mod tidy;
