@@ -62,6 +62,10 @@ number! {
     /// A place in the replicated log.
     LogIndex(u64)
 }
+number! {
+    /// A member of the coordinator; a new disk is a new member, so it is never given twice.
+    ReplicaId(u64)
+}
 
 impl Fence {
     /// Mixed so that sums of fences (XOR) tell sets apart.
@@ -76,6 +80,14 @@ impl Fence {
 /// A worker's durable name, born in its state directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u128);
+
+/// A cluster's name, born when its first log is; a restored cluster is another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u128);
+
+/// One disk's copy of a log: a replica that comes back with another one has forgotten its votes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StorageId(pub u128);
 
 /// A client's name for one changing request, kept over its retries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
