@@ -72,6 +72,8 @@ pub const HEARTBEATS_LATE: Span = Span::from_secs(10);
 pub const HELLO_BACK_WITHIN: Span = Span::from_secs(2);
 /// Heartbeats wait so long for one quorum round that confirms them all.
 pub const QUORUM_ROUND_EVERY: Span = Span::from_millis(250);
+/// A quorum round without an answer is begun anew after this time.
+pub const QUORUM_ROUND_AGAIN: Span = Span::from_secs(1);
 /// Messages kept behind a hello that is not answered yet; with more the stream is closed.
 pub const BEHIND_HELLO_MAX: usize = 1_024;
 /// Outcomes in one message of a stream; more go into the next message.

@@ -14,7 +14,7 @@ use dagmar_common::time::{BootTime, Span, WallTime};
 use crate::admission::Admission;
 use crate::held::{Held, Phase, Remembered, RememberedAs, TrialKey, Work};
 use crate::stream::Stream;
-use crate::turn::{Input, Output, Stop};
+use crate::turn::{Input, Leaving, Output, Stop};
 
 /// Who this worker is and what it offers; fixed for one incarnation.
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ impl Agent {
 
     /// From here on nothing is read from an older stream.
     fn connected(&mut self, number: StreamNo, born: Option<Session>, out: &mut Vec<Output>) {
-        self.leave(out);
+        self.leave(Leaving::Replaced, out);
         let mut stream = Stream::open(number, born, self.now.boot);
         let mut held = Vec::new();
         for (fence, work) in self.held.iter_mut() {
@@ -174,9 +174,9 @@ impl Agent {
         self.stream = Some(stream);
     }
 
-    fn leave(&mut self, out: &mut Vec<Output>) {
+    fn leave(&mut self, why: Leaving, out: &mut Vec<Output>) {
         if let Some(stream) = self.stream.take() {
-            out.push(Output::Close { stream: stream.number });
+            out.push(Output::Close { stream: stream.number, why });
         }
     }
 
@@ -184,7 +184,7 @@ impl Agent {
         let now = self.now.boot;
         let Some(stream) = &mut self.stream else { return };
         if !stream.receives(&message) {
-            self.leave(out);
+            self.leave(Leaving::OutOfOrder, out);
             return;
         }
         match message.message {
@@ -418,7 +418,7 @@ impl Agent {
     fn speak(&mut self, out: &mut Vec<Output>) {
         let said = std::mem::take(&mut self.said);
         if self.stream.as_ref().is_some_and(|stream| stream.is_silent(self.now.boot)) {
-            self.leave(out);
+            self.leave(Leaving::Silent, out);
         }
         let Some(stream) = self.stream.as_mut().filter(|stream| stream.is_answered()) else {
             return;

@@ -8,7 +8,7 @@ mod turn;
 
 pub use agent::{Agent, Identity, Now};
 pub use held::{Remembered, RememberedAs};
-pub use turn::{Input, Output, Stop};
+pub use turn::{Input, Leaving, Output, Stop};
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,7 @@ pub enum Output {
     /// Leave this stream and look for the leader, also where it was found last.
     Close {
         stream: StreamNo,
+        why: Leaving,
     },
     /// Record the start, then start it; answered by `ProcessStarted`, `ProcessEnded` or
     /// `ProcessNotStarted`.
@@ -61,6 +62,17 @@ pub enum Output {
     /// A newer incarnation of this worker is known and nothing is held any more: join again under
     /// a fresh id, with a new agent.
     Rejoin,
+}
+
+/// Why an agent leaves a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// A message is missing, or came where it cannot.
+    OutOfOrder,
+    /// No acknowledgement for too long.
+    Silent,
+    /// Its shell opened another.
+    Replaced,
 }
 
 /// Why a process is stopped; it decides what is said of it when it is gone.
