@@ -55,6 +55,10 @@ number! {
     Session(u64)
 }
 number! {
+    /// A stream as one end's shell counts them: it tells an open stream from an older one.
+    StreamNo(u64)
+}
+number! {
     /// A raft term.
     Term(u64)
 }
