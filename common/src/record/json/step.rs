@@ -27,10 +27,9 @@ pub(super) fn head<W: Write>(
     json.text_field("message", &node.reason)?;
     json.field("mock", false)?;
     json.array_field("code_identities")?;
-    if let Some(first) = node.attempts.first() {
-        if let Some(code) = code_at(page.code, first.began) {
-            identity(json, code)?;
-        }
+    let code = node.attempts.first().and_then(|first| code_at(page.code, first.began));
+    if let Some(code) = code {
+        identity(json, code)?;
     }
     json.end_array()?;
     json.array_field("attempts")?;
