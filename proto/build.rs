@@ -9,6 +9,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={file}");
     }
     let descriptors = protox::compile(FILES, ["."])?;
-    tonic_prost_build::configure().bytes(".dagmar.v1.SubmitRequest.graph").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".dagmar.v1.SubmitRequest.graph")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -6,11 +6,13 @@ pub mod follow;
 pub mod json;
 pub mod segment;
 mod story;
+mod submission;
 pub mod words;
 
 use std::sync::Arc;
 
 pub use story::{Alike, Entry, Folder, FrameRecord, RunSummary, spread};
+pub use submission::Submission;
 
 use crate::ids::{Digest, LogIndex, RunId};
 use crate::lease::{ExitReason, LogPlace};
