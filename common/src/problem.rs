@@ -24,25 +24,23 @@ pub enum Code {
     NoPipelineFile = 1,
     /// The command line does not say what to do.
     Usage = 2,
-    /// The pipeline has faults; each has a code of its own.
+    /// The pipeline or its parameters have faults, each with a code of its own (E0101 to E0299).
     BadPipeline = 100,
-    /// A parameter is not `name=value`, not declared so, or its file cannot be read.
-    BadParameter = 131,
     /// A graph was sent that no compiler wrote.
     BadGraph = 140,
     /// The run id is not one, or another request took it.
-    BadRunId = 200,
-    RunIdTaken = 201,
+    BadRunId = 300,
+    RunIdTaken = 301,
     /// The run has ended; what was asked is for runs that go on.
-    RunEnded = 202,
+    RunEnded = 302,
     /// Nobody works on the run: its process is gone.
-    Interrupted = 203,
+    Interrupted = 303,
     /// The run goes on; what was asked is for runs that have stopped.
-    StillRunning = 204,
+    StillRunning = 304,
     /// The same request id came with other content.
-    RequestReused = 205,
+    RequestReused = 305,
     /// More is waiting than there is room for; ask again later.
-    Busy = 206,
+    Busy = 306,
     /// Somebody else's, or not allowed.
     Forbidden = 401,
     /// Nobody answers where the run should be.
@@ -60,11 +58,10 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 20] = [
+    pub const ALL: [Code; 19] = [
         Code::NoPipelineFile,
         Code::Usage,
         Code::BadPipeline,
-        Code::BadParameter,
         Code::BadGraph,
         Code::BadRunId,
         Code::RunIdTaken,
@@ -97,7 +94,6 @@ impl Code {
             Code::NoPipelineFile => "NO_PIPELINE_FILE",
             Code::Usage => "USAGE",
             Code::BadPipeline => "BAD_PIPELINE",
-            Code::BadParameter => "BAD_PARAMETER",
             Code::BadGraph => "BAD_GRAPH",
             Code::BadRunId => "BAD_RUN_ID",
             Code::RunIdTaken => "ALREADY_EXISTS",

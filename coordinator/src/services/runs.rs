@@ -164,13 +164,13 @@ impl RunService for RunDoor {
 /// Record, graph, entries, in this order, as fast as the reader takes them.
 fn tell(story: Story, sender: &mpsc::Sender<Result<v1::GetRunResponse, Status>>) {
     use v1::get_run_response::Part;
-    let send = |part| sender.blocking_send(Ok(v1::GetRunResponse { part: Some(part) }));
+    let send = |part| sender.blocking_send(Ok(v1::GetRunResponse { part: Some(part) })).is_ok();
     // A reader that has gone wants nothing more, whatever is left.
-    if send(Part::Record((&story.record).into())).is_err() {
+    if !send(Part::Record((&story.record).into())) {
         return;
     }
     for piece in story.graph.chunks(GRAPH_PIECE_BYTES) {
-        if send(Part::Graph(piece.to_vec())).is_err() {
+        if !send(Part::Graph(piece.to_vec())) {
             return;
         }
     }
@@ -185,13 +185,13 @@ fn tell(story: Story, sender: &mpsc::Sender<Result<v1::GetRunResponse, Status>>)
         }
         if entries.len() == ENTRIES_PER_MESSAGE {
             let entries = std::mem::take(&mut entries);
-            if send(Part::Entries(v1::StoryEntries { entries })).is_err() {
+            if !send(Part::Entries(v1::StoryEntries { entries })) {
                 return;
             }
         }
     }
     if !entries.is_empty() {
-        let _ = send(Part::Entries(v1::StoryEntries { entries }));
+        send(Part::Entries(v1::StoryEntries { entries }));
     }
 }
 

@@ -68,7 +68,6 @@ fn grpc_code(code: Code) -> tonic::Code {
         Code::NoPipelineFile
         | Code::Usage
         | Code::BadPipeline
-        | Code::BadParameter
         | Code::BadGraph
         | Code::BadRunId
         | Code::Ambiguous => tonic::Code::InvalidArgument,
