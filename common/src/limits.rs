@@ -82,3 +82,12 @@ pub const BEHIND_HELLO_MAX: usize = 1_024;
 pub const OUTCOMES_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Between TERM and KILL.
 pub const GRACE: Span = Span::from_secs(10);
+
+/// One segment of an archive; a story that is longer goes on in the next one.
+pub const SEGMENT_BYTES_MAX: usize = 4 << 20;
+/// Equal frames that one entry of a story stands for; more begin another.
+pub const ALIKE_ITEMS_MAX: u32 = 4_096;
+/// Segments of one archive; a run with more is refused an archive rather than a wrong one.
+pub const ARCHIVE_SEGMENTS_MAX: usize = 1 << 20;
+/// A value of the initial parameters that is longer is not repeated at each attempt.
+pub const REPEATED_VALUE_BYTES_MAX: usize = 4 << 10;
