@@ -47,17 +47,18 @@ pub fn faults(tree: &Tree) -> Vec<Fault> {
 /// Lines that start threads or tasks, tests aside.
 fn starts(source: &Source) -> Vec<usize> {
     let known = STARTS.iter().flat_map(|words| source.find(words).map(|(line, _)| line));
-    // A process is started without arguments: `Command::spawn()`.
-    let method = source.find(&[".", "spawn", "("]).filter(|(_, rest)| !is_closed(&rest[3..]));
-    let mut lines: Vec<usize> = known.chain(method.map(|(line, _)| line)).collect();
+    let method = source.tokens.windows(5).filter(|window| is_method(window));
+    let mut lines: Vec<usize> = known.chain(method.map(|window| window[2].line)).collect();
     lines.retain(|line| !source.is_test_line(*line));
     lines.sort_unstable();
     lines.dedup();
     lines
 }
 
-fn is_closed(rest: &[Token]) -> bool {
-    rest.first().is_some_and(|token| token.text == ")")
+/// `builder.spawn(work)`; not `command.spawn()`, which starts a process, nor a method of one's own.
+fn is_method(window: &[Token]) -> bool {
+    let words: Vec<&str> = window.iter().map(|token| token.text.as_str()).collect();
+    matches!(words[..], [receiver, ".", "spawn", "(", next] if receiver != "self" && next != ")")
 }
 
 /// The files that the list of a `lib.rs` names, each with its line: `` * `driver.rs`: … ``.
@@ -77,9 +78,10 @@ fn listed(text: &str) -> Vec<(usize, String)> {
 fn starts_of_threads_and_tasks_are_found() {
     let text = "fn a() {\n  std::thread::spawn(|| ());\n  Builder::new().spawn(work);\n\
                 tokio::spawn(async {});\n  Command::new(\"x\").spawn();\n\
-                select! { _ = spawn_blocking(f) => () }\n}\n\
+                select! { _ = spawn_blocking(f) => () }\n  self.spawn(job);\n\
+                self.set.spawn(job);\n}\n\
                 #[cfg(test)]\nmod tests { fn b() { std::thread::spawn(|| ()); } }\n";
-    assert_eq!(starts(&Source::parse("sample.rs", text)), [2, 3, 4, 6]);
+    assert_eq!(starts(&Source::parse("sample.rs", text)), [2, 3, 4, 6, 8]);
 }
 
 #[test]
