@@ -133,13 +133,12 @@ impl Executor {
         self.records.clear();
     }
 
-    /// What a new daemon finds; a stop that the old one asked for was its own affair.
-    pub fn found(&mut self) -> Vec<Remembered> {
-        let processes = &mut self.processes;
+    /// What a new daemon finds.
+    pub fn found(&self) -> Vec<Remembered> {
         let records = self.records.iter().map(|(fence, record)| {
-            let state = match (&record.exit, processes.get_mut(fence)) {
+            let state = match (&record.exit, self.processes.get(fence)) {
                 (Some(outcome), _) => RememberedAs::Finished(outcome.clone()),
-                (None, Some(_)) => RememberedAs::Running,
+                (None, Some(process)) => RememberedAs::Running { stopping: process.stopped },
                 (None, None) => RememberedAs::Gone { started: true },
             };
             let (run, path, cpu_millis) = (record.run, record.path.clone(), record.cpu_millis);
