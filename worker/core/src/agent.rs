@@ -78,7 +78,7 @@ impl Agent {
     pub fn remember(&mut self, records: impl IntoIterator<Item = Remembered>) {
         for record in records {
             let phase = match record.state {
-                RememberedAs::Running => Phase::HANDED_OVER,
+                RememberedAs::Running { stopping } => Phase::Running { began: None, stopping },
                 RememberedAs::Finished(outcome) => Phase::Finished(Box::new(outcome)),
                 RememberedAs::Gone { started } => Phase::Gone { started },
             };

@@ -105,8 +105,11 @@ pub struct Remembered {
 
 #[derive(Debug)]
 pub enum RememberedAs {
-    /// The supervisor still has its process.
-    Running,
+    /// The supervisor still has its process, and knows why it was told to stop it: the daemon that
+    /// did so may be gone, and what we stop ourselves is never taken for the trial's own end.
+    Running {
+        stopping: Option<Stop>,
+    },
     Finished(Outcome),
     /// A start record without an exit record, and no process.
     Gone {

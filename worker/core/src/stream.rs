@@ -16,24 +16,25 @@ pub(crate) struct Stream {
     sent: u64,
     /// When the leader last showed that it leads.
     heard: BootTime,
-    beat: BootTime,
+    beats_at: BootTime,
     begun_sum: u64,
 }
 
 impl Stream {
     pub fn open(number: StreamNo, born_ready: Option<Session>, now: BootTime) -> Self {
-        let session = born_ready;
-        Stream { number, session, received: 0, sent: 0, heard: now, beat: now, begun_sum: 0 }
+        let (session, beats_at) = (born_ready, now + HEARTBEAT_EVERY);
+        Stream { number, session, received: 0, sent: 0, heard: now, beats_at, begun_sum: 0 }
     }
 
     pub fn is_answered(&self) -> bool {
         self.session.is_some()
     }
 
+    /// It beats at once: an answer may have come late, and the leader has counted since.
     pub fn answered(&mut self, session: Session, now: BootTime) {
         self.session = Some(session);
         self.heard = now;
-        self.beat = now;
+        self.beats_at = now;
     }
 
     pub fn heard(&mut self, now: BootTime) {
@@ -66,8 +67,8 @@ impl Stream {
     }
 
     pub fn beats(&mut self, now: BootTime, out: &mut Vec<Output>) {
-        if self.is_answered() && now >= self.beat + HEARTBEAT_EVERY {
-            self.beat = now;
+        if self.is_answered() && now >= self.beats_at {
+            self.beats_at = now + HEARTBEAT_EVERY;
             let (received, sent, begun_sum) = (self.received, self.sent, self.begun_sum);
             self.send(FromWorker::Heartbeat(Heartbeat { received, sent, begun_sum }), out);
         }
@@ -75,7 +76,7 @@ impl Stream {
 
     pub fn wakes_at(&self) -> BootTime {
         let silent = self.heard + LEADER_SILENT_AFTER;
-        if self.is_answered() { silent.min(self.beat + HEARTBEAT_EVERY) } else { silent }
+        if self.is_answered() { silent.min(self.beats_at) } else { silent }
     }
 
     pub fn check(&self, begun_sum: u64) {

@@ -181,19 +181,22 @@ impl Leader {
         self.settle(state, out);
     }
 
+    /// Before each entry is applied: what was pending about its workers is settled by it.
+    pub fn committed(&mut self, position: Position, batch: &Batch) {
+        if position.term == self.term && batch.term == self.term {
+            batch.commands.iter().for_each(|command| self.command_applied(command));
+        }
+    }
+
     /// After each entry, with the state as it left it.
     pub fn applied(
         &mut self,
-        position: Position,
-        batch: &Batch,
+        index: LogIndex,
         effects: &[Effect],
         state: &impl Facts,
         out: &mut Vec<Output>,
     ) {
-        self.rounds.applied(position.index);
-        if position.term == self.term && batch.term == self.term {
-            batch.commands.iter().for_each(|command| self.command_applied(command));
-        }
+        self.rounds.applied(index);
         if self.is_up {
             self.perform(effects, state);
         }

@@ -16,6 +16,7 @@ pub(crate) struct Rounds {
     /// Confirmed with an index that is not applied here yet.
     confirmed: VecDeque<(u64, LogIndex)>,
     settled: u64,
+    applied: LogIndex,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,9 +65,11 @@ impl Rounds {
         if round == self.begun {
             self.is_under_way = false;
         }
+        self.applied(self.applied);
     }
 
     pub fn applied(&mut self, applied: LogIndex) {
+        self.applied = applied;
         while let Some((round, index)) = self.confirmed.front().copied()
             && index <= applied
         {
