@@ -126,13 +126,16 @@ impl Recovered {
             let first = self.entries[0].index;
             return refuse(format!("it begins at {first}, its snapshot ends at {}", base.index));
         }
-        if self.entries.last().is_some_and(|entry| entry.index < base.index) {
-            self.entries.clear();
-        }
         let at_base = self.entries.iter().find(|entry| entry.index == base.index);
-        if let Some(entry) = at_base.filter(|entry| entry.term != base.term) {
+        if let Some(entry) = at_base.filter(|entry| entry.term > base.term) {
             let (term, index) = (entry.term, entry.index);
             return refuse(format!("entry {index} has term {term}, its snapshot {}", base.term));
+        }
+        // A leader's snapshot was durable, and the log was not yet replaced by it: it ends
+        // before, or goes on with entries that were never committed.
+        let ends_before = self.entries.last().is_some_and(|entry| entry.index < base.index);
+        if ends_before || at_base.is_some_and(|entry| entry.term < base.term) {
+            self.entries.clear();
         }
         let last = self.last_index();
         let last_term = self.entries.last().map_or(base.term, |entry| entry.term);

@@ -39,10 +39,13 @@ pub enum ReceiveError {
 /// message is [received](crate::Replica::receive).
 pub fn announced_snapshot(bytes: &[u8]) -> Option<SnapshotMeta> {
     let message = Message::parse_from_bytes(bytes).ok()?;
-    (message.get_msg_type() == MessageType::MsgSnapshot).then(|| snapshot_meta(&message))?
+    snapshot_meta(&message)
 }
 
 pub(crate) fn snapshot_meta(message: &Message) -> Option<SnapshotMeta> {
+    if message.get_msg_type() != MessageType::MsgSnapshot {
+        return None;
+    }
     let head = message.get_snapshot().get_metadata();
     let membership = Membership::from_raft(head.get_conf_state())?;
     let (index, term) = (LogIndex(head.index), Term(head.term));

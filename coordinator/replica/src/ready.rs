@@ -8,6 +8,7 @@ use raft::{INVALID_ID, Ready, StateRole};
 
 use crate::durable::{EntryKind, HardState, LogEntry, Persist, SnapshotMeta};
 use crate::membership::Membership;
+use crate::message;
 use crate::reads::Read;
 use crate::replica::{Replica, Standing};
 use crate::writes::{Outgoing, Part};
@@ -174,6 +175,7 @@ impl Replica {
 fn outgoing(messages: Vec<Message>) -> impl Iterator<Item = Outgoing> {
     messages.into_iter().map(|message| Outgoing {
         to: ReplicaId(message.to),
+        snapshot: message::snapshot_meta(&message),
         // Writing into memory fails only for a message without a required field; these have none.
         bytes: message.write_to_bytes().unwrap_or_default(),
     })

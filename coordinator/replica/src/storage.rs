@@ -289,12 +289,15 @@ mod tests {
         let mut hole = entries(21, 30);
         hole.remove(4);
         assert!(settled(20, hole, 3, 25).is_err(), "a hole");
-        let mut other = entries(15, 30);
-        other[5].term = Term(1);
-        other.iter_mut().take(5).for_each(|entry| entry.term = Term(1));
-        assert!(settled(20, other, 3, 25).is_err(), "another entry where the snapshot ends");
+        let mut later = entries(15, 30);
+        later.iter_mut().skip(5).for_each(|entry| entry.term = Term(3));
+        assert!(settled(20, later, 3, 25).is_err(), "a later entry where the snapshot ends");
         let behind = settled(40, entries(21, 30), 3, 25).unwrap();
         assert_eq!((behind.entries.len(), behind.hard_state.commit), (0, LogIndex(40)));
         assert_eq!((behind.hard_state.term, behind.hard_state.vote), (Term(4), None));
+        let mut overtaken = entries(15, 30);
+        overtaken.iter_mut().for_each(|entry| entry.term = Term(1));
+        let overtaken = settled(20, overtaken, 2, 14).unwrap();
+        assert_eq!((overtaken.entries.len(), overtaken.last_index()), (0, LogIndex(20)));
     }
 }

@@ -14,6 +14,9 @@ use crate::durable::{HardState, LogEntry, Persist, SnapshotMeta, Token};
 pub struct Outgoing {
     pub to: ReplicaId,
     pub bytes: Vec<u8>,
+    /// The head that the message brings: the chunks go first, and what became of them must be
+    /// [reported](crate::Replica::report_snapshot), or nothing else is sent there ever again.
+    pub snapshot: Option<SnapshotMeta>,
 }
 
 #[derive(Debug)]
@@ -162,7 +165,7 @@ mod tests {
 
     fn part(number: u64, entries: &[(u64, u64)]) -> Part {
         let entries: Vec<_> = entries.iter().map(|(index, term)| entry(*index, *term)).collect();
-        let messages = vec![Outgoing { to: ReplicaId(number), bytes: Vec::new() }];
+        let messages = vec![Outgoing { to: ReplicaId(number), bytes: Vec::new(), snapshot: None }];
         let must_sync = !entries.is_empty();
         Part { number, entries, must_sync, messages, ..Part::default() }
     }
