@@ -1,6 +1,6 @@
 //! Places in a text: byte spans while reading, lines and columns for people.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 
 /// A range of bytes of one source; a pipeline file is far smaller than 4 GiB.
@@ -30,19 +30,28 @@ pub struct Source<'a> {
     pub name: &'a str,
     pub text: &'a str,
     line_starts: OnceCell<Vec<u32>>,
+    /// Offset and column that were asked for last: a file may be one line of 64 MiB.
+    last: Cell<(usize, usize)>,
 }
 
 impl<'a> Source<'a> {
     pub fn new(name: &'a str, text: &'a str) -> Self {
-        Source { name, text, line_starts: OnceCell::new() }
+        Source { name, text, line_starts: OnceCell::new(), last: Cell::new((0, 1)) }
     }
 
     /// Line and column of an offset, both from 1; columns count characters.
     pub fn place(&self, offset: u32) -> (usize, usize) {
         let line = self.line_of(offset);
-        let start = self.line_range(line).start;
-        let before = self.text.get(start..offset as usize).unwrap_or_default();
-        (line, before.chars().count() + 1)
+        let (start, offset) = (self.line_range(line).start, offset as usize);
+        let (known, column) = self.last.get();
+        let (from, column) = match (start..=offset).contains(&known) {
+            true => (known, column),
+            false => (start, 1),
+        };
+        let between = self.text.get(from..offset).unwrap_or_default();
+        let column = column + between.chars().count();
+        self.last.set((offset, column));
+        (line, column)
     }
 
     pub fn line_of(&self, offset: u32) -> usize {
@@ -75,6 +84,8 @@ mod tests {
         let source = Source::new("f", "ä: b\r\nc: d\n");
         assert_eq!(source.place(0), (1, 1));
         assert_eq!(source.place(4), (1, 4));
+        assert_eq!(source.place(2), (1, 2));
+        assert_eq!(source.place(3), (1, 3));
         assert_eq!(source.place(7), (2, 1));
         assert_eq!(source.place(12), (3, 1));
         assert_eq!(&source.text[source.line_range(1)], "ä: b");

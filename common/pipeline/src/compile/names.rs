@@ -44,15 +44,12 @@ impl<'t> Names<'t> {
         let mut declared: [Option<Spanned<&str>>; 2] = [None; 2];
         for (place, step) in steps.iter().enumerate() {
             names.nodes.insert(step.name.value, node_at(place));
+            check_reserved(step, report);
             let way = match step.kind {
                 StepKind::Success => 0,
                 StepKind::Fail => 1,
-                _ => {
-                    check_reserved(step, report);
-                    continue;
-                }
+                _ => continue,
             };
-            check_reserved(step, report);
             let word = ["success", "fail"][way];
             if let Some(first) = declared[way] {
                 let message = format!("a second step of `type: {word}` in one section");

@@ -1,4 +1,4 @@
-//! Lengths of time as people write them: `90s`, `5m`, `2h`, `1d`, `500ms`; a bare number is seconds.
+//! Lengths of time as people write them: `90s`, `5m`, `2h`, `1d`, `500ms`; bare, seconds.
 
 use dagmar_common::limits::TIME_LIMIT_MAX;
 use dagmar_common::time::Span;

@@ -147,8 +147,14 @@ fn refuse_key(key: Spanned<&str>, keys: Keys, owner: &str, report: &mut Report<'
     let message = format!("unknown key `{}` in {owner}", shown(name));
     let finding = Finding::error(Code::UnknownKey, key.span, message);
     let known = keys.known.iter().chain(keys.later).copied();
+    if report.is_full() {
+        report.add(finding);
+        return;
+    }
     let help = if keys.known == keys::TASK.known && keys::MAP.known.contains(&name) {
         format!("`{name}` belongs to a step of `type: map`")
+    } else if keys.known == keys::MAP.known && keys::TASK.known.contains(&name) {
+        format!("`{name}` belongs to a task; put it into the steps of the branch")
     } else if let Some(meant) = did_you_mean(name, known) {
         meant
     } else {

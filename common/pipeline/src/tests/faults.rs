@@ -172,7 +172,8 @@ fn cycles_are_named_in_the_order_in_which_they_would_run() {
     // Mixed ways, two cycles that share nothing, and a step behind one.
     check(
         "steps:\n  h: {type: stub, on_failure: i}\n  i: {type: stub, next: h}\n  \
-         p: {type: stub, needs: [q]}\n  q: {type: stub, needs: [p]}\n  z: {type: stub, needs: [q]}\n",
+         p: {type: stub, needs: [q]}\n  q: {type: stub, needs: [p]}\n  \
+         z: {type: stub, needs: [q]}\n",
         &[
             &format!("2:3 E0113 cycle: h → i → h {help}"),
             &format!("4:3 E0113 cycle: p → q → p {help}"),

@@ -64,7 +64,8 @@ fn terminals_are_declared_or_spring_up_where_named() {
 
 #[test]
 fn a_file_of_magnus() {
-    let text = "branch: &b\n  start_at: w\n  steps:\n    w:\n      type: stub\n      next: success\n\
+    let text = "branch: &b\n  start_at: w\n  steps:\n    w:\n      type: stub\n\
+        \x20     next: success\n\
         \x20   success: {type: success}\n    fail: {type: fail}\n\
         dag:\n  description: old\n  max_time: 60\n  start_at: get data\n  steps:\n    get data:\n\
         \x20     type: as-is\n      command_config: {render_string: x}\n      next: each\n\
@@ -82,7 +83,8 @@ fn a_file_of_magnus() {
 fn tasks_keep_all_that_was_said() {
     let text = "steps:\n  a:\n    command: |\n      echo one\n      echo two\n    \
         retry: {max_attempts: 3, backoff: 2s}\n    timeout: 90\n    resources: {cpus: 0.5}\n  \
-        b: {command: [/bin/echo, 1, true, ''], command_type: shell, max_attempts: 2, max_time: 500ms}\n  \
+        b:\n    command: [/bin/echo, 1, true, '']\n    command_type: shell\n    \
+        max_attempts: 2\n    max_time: 500ms\n  \
         c: {command: [/bin/echo, 1, true, ''], max_time: 500ms, max_attempts: 2}\n  \
         d: {command: true, retry: {backoff: {first: 1s, most: 1m}}}\n";
     let graph = graph(text);

@@ -4,6 +4,7 @@ mod examples;
 mod faults;
 mod graphs;
 mod keys;
+mod random;
 mod rendering;
 
 use dagmar_common::graph::{EdgeKind, Graph, NodeKind, Section};
