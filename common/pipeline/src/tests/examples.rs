@@ -1,0 +1,1 @@
+//! The shipped examples compile without a word.
