@@ -87,7 +87,7 @@ fn clause_faults(text: &str, has_test: &dyn Fn(&str, &str) -> bool) -> Vec<Fault
         }
         for (file, name) in tests.into_iter().filter(|(file, name)| !has_test(file, name)) {
             let says = format!("C{number} names the test `{name}`, which is not in {file}");
-            faults.push(Fault::new(CONTRACT, line_of(text, name), says));
+            faults.push(Fault::new(CONTRACT, line_of(text, &head), says));
         }
     }
     faults
