@@ -10,6 +10,8 @@ pub const PIPELINE_YAML_NODES_MAX: usize = 4_000_000;
 pub const PIPELINE_DEPTH_MAX: usize = 64;
 /// A graph with more nodes in one section is refused at compile and at verify.
 pub const SECTION_NODES_MAX: usize = 4_000_000;
+/// A graph with more edges in one section is refused at compile and at verify.
+pub const SECTION_EDGES_MAX: usize = 16_000_000;
 /// More attempts at one task are refused at compile.
 pub const ATTEMPTS_MAX: u32 = 100;
 /// Longer names of steps are refused at compile.

@@ -1,16 +1,21 @@
 //! The compiled graph: sections of nodes in compressed rows, and the tables they point into.
 
 mod build;
+mod codec;
 mod node;
+mod path;
 mod rank;
 mod section;
+mod verify;
 
 pub use build::SectionBuilder;
+pub use codec::{DecodeError, decode, encode};
 pub use node::{
     Backoff, Command, Composite, CompositeMode, Function, NodeKind, Parameter, ParameterKind,
     Resources, Shell, Task,
 };
 pub use section::{EdgeKind, Edges, Section};
+pub use verify::{NameFault, NodeFault, VerifyError, check_step_name, is_parameter_name};
 
 use crate::ids::{CompositeNo, SectionNo, TaskNo};
 
@@ -49,3 +54,6 @@ impl Graph {
         self.sections.iter().map(Section::step_count).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! One section in compressed rows: names, kinds, and edges by offset.
 
 use super::NodeKind;
-use crate::ids::NodeNo;
+use crate::ids::{NodeNo, SectionNo};
 use crate::view::Rank;
 
 /// When an edge is taken, failed or skipped.
@@ -33,6 +33,8 @@ pub struct Section {
     pub(super) incoming: Vec<u32>,
     /// Derived: each node's place in the one order that decides who is seen.
     pub(super) ranks: Vec<Rank>,
+    /// Derived by [`super::Graph::finish`]: the node it hangs under; None for the root.
+    pub(super) parent: Option<(SectionNo, NodeNo)>,
 }
 
 /// The outgoing edges of one node.
@@ -94,6 +96,11 @@ impl Section {
 
     pub fn rank(&self, node: NodeNo) -> Rank {
         self.ranks[node.0 as usize]
+    }
+
+    /// The node that this section hangs under; None for the root.
+    pub fn parent(&self) -> Option<(SectionNo, NodeNo)> {
+        self.parent
     }
 
     pub fn has_on_failure(&self, node: NodeNo) -> bool {

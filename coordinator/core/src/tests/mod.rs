@@ -1,0 +1,5 @@
+//! The tests of the state machine as a whole: a small domain language, worked examples, models.
+
+mod drawing;
+mod rows;
+mod world;
