@@ -1,6 +1,7 @@
 //! The lease protocol against a model: one outcome a trial, nothing lost, nothing run twice.
 
 use dagmar_common::ids::{RequestId, RunId};
+use dagmar_common::limits::LEADER_SILENT_AFTER;
 use dagmar_common::time::Span;
 use dagmar_coordinator_core::command::Command;
 
@@ -65,8 +66,12 @@ fn live(seed: u64, history: Option<Loud>) -> Cluster<Model> {
 
 /// With nothing to do heartbeats agree, and nobody ends a stream.
 fn stays_quiet<B: Brain>(cluster: &mut Cluster<B>, seed: u64) {
-    let endings = cluster.endings;
-    for _ in 0..30 {
+    let mut endings = 0;
+    for second in 0..60 {
+        if second == LEADER_SILENT_AFTER.0 / 1_000_000 {
+            // What the weather had delayed for too long has shown by now.
+            endings = cluster.endings;
+        }
         cluster.advance(Span::from_secs(1));
         cluster.flow();
     }

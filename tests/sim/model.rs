@@ -307,8 +307,8 @@ impl Facts for Model {
         fences
     }
 
-    fn start(&self, fence: Fence) -> Option<Start> {
-        let held = |trial: &Trial| trial.lease.is_some_and(|lease| lease.0 == fence);
+    fn start(&self, worker: WorkerNo, fence: Fence) -> Option<Start> {
+        let held = |trial: &Trial| trial.lease == Some((fence, worker));
         let at = self.trials.iter().position(held)?;
         let name = TrialName {
             run: RunNo(1),

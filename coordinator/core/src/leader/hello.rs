@@ -103,7 +103,7 @@ impl Leader {
                 }
                 if state.lease(fence).is_some_and(|lease| lease.is_cancelled) {
                     session.say_fence(ToWorker::Cancel, fence);
-                } else if let Some(start) = state.start(fence) {
+                } else if let Some(start) = state.start(worker.number, fence) {
                     session.say_start(start);
                 }
             }

@@ -23,7 +23,7 @@ impl Leader {
             match *effect {
                 Effect::Start { worker, fence } => {
                     if let Some(id) = find(worker) {
-                        self.start(id, fence, state);
+                        self.start(id, worker, fence, state);
                     }
                 }
                 Effect::Recall { worker, fence } => {
@@ -65,13 +65,13 @@ impl Leader {
         streams.copied().find(is_current)
     }
 
-    fn start(&mut self, worker: WorkerId, fence: Fence, state: &impl Facts) {
+    fn start(&mut self, worker: WorkerId, number: WorkerNo, fence: Fence, state: &impl Facts) {
         let Some(stream) = self.current_stream(worker) else {
             self.workers.entry(worker).or_default().unsent.insert(fence);
             return;
         };
         // None: the same entry ended it again.
-        let Some(start) = state.start(fence) else { return };
+        let Some(start) = state.start(number, fence) else { return };
         if let Some(session) = self.sessions.get_mut(&stream) {
             session.say_start(start);
             self.talking.insert(stream);
