@@ -1,6 +1,5 @@
 //! Questions to the state, answered without changing it.
 
-mod facts;
 mod records;
 pub(crate) mod scope;
 mod show;
