@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dagmar_common::graph::Graph;
 use dagmar_common::ids::{NodeNo, RunId, RunNo, SectionNo};
-use dagmar_common::record::{Counts, NodeStatus, RunRecord, RunStatus};
+use dagmar_common::record::{Counts, NodeRecord, NodeStatus, RunRecord, RunStatus};
 use dagmar_common::value::Value;
 use dagmar_common::view::Scope;
 
@@ -92,6 +92,16 @@ impl<'a> RunView<'a> {
 
     pub fn node_records(&self) -> NodeRecords<'a> {
         NodeRecords::new(self.state, self.run)
+    }
+
+    /// One step, in the frame that `indices` name; None where that frame is not, or not yet.
+    pub fn step(
+        &self,
+        section: SectionNo,
+        node: NodeNo,
+        indices: &Arc<[u32]>,
+    ) -> Option<NodeRecord> {
+        self.run.step_record(self.state, section, node, indices)
     }
 
     pub fn record(&self) -> RunRecord {
