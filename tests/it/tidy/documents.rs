@@ -26,6 +26,24 @@ pub fn map_faults(text: &str, members: &[String]) -> Vec<Fault> {
         .collect()
 }
 
+/// Paths in backticks that begin in one of our folders lead to a file or a folder.
+pub fn path_faults(page: &str, text: &str, folders: &[&str], files: &[&str]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let words = line.split('`').skip(1).step_by(2).filter(|word| !word.contains([' ', ':']));
+        for word in words.filter(|word| folders.iter().any(|folder| word.starts_with(folder))) {
+            let leads = files.iter().any(|file| {
+                let rest = file.strip_prefix(word.trim_end_matches('/'));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            if !leads {
+                faults.push(Fault::new(page, at + 1, format!("`{word}` is not there; follow it")));
+            }
+        }
+    }
+    faults
+}
+
 pub fn decision_faults(files: &[&File]) -> Vec<Fault> {
     if files.is_empty() {
         return vec![Fault::new("docs/decisions", 0, "is empty; write down what was decided")];
@@ -104,6 +122,15 @@ fn pages_that_lack_something_are_found() {
     assert_eq!(readme_faults("cargo test --workspace --all\n").len(), 2);
     let members = ["common".to_owned(), "common/pipeline".to_owned()];
     assert_eq!(map_faults("`common` and common/pipeline", &members).len(), 1);
+}
+
+#[test]
+fn paths_that_lead_nowhere_are_found() {
+    let text = "See `a/b.rs`, `a/c` and `a/`.\nNot `a/d.rs`, nor `a/b`.\n`target/x`, `a/d e`\n";
+    let faults = path_faults("P.md", text, &["a/"], &["a/b.rs", "a/c/d.rs"]);
+    let found: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("P.md:2: `a/d.rs`") && found[1].contains("`a/b`"), "{found:?}");
 }
 
 #[test]

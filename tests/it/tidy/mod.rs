@@ -153,6 +153,30 @@ fn the_map_names_every_crate() {
 }
 
 #[test]
+fn paths_on_pages_lead_somewhere() {
+    const OURS: [&str; 9] = [
+        "common/",
+        "coordinator/",
+        "worker/",
+        "cli/",
+        "proto/",
+        "tests/",
+        "docs/",
+        "examples/",
+        ".ci/",
+    ];
+    let tree = Tree::get();
+    let files: Vec<&str> = tree.files.iter().map(|file| file.path.as_str()).collect();
+    let pages = tree.files.iter().filter(|file| file.path.ends_with(".md"));
+    hold(
+        "A path that a page names is there.",
+        pages
+            .flat_map(|page| documents::path_faults(&page.path, &page.text, &OURS, &files))
+            .collect(),
+    );
+}
+
+#[test]
 fn decisions_are_numbered_and_dated() {
     let tree = Tree::get();
     hold("A decision is docs/decisions/NNNN-title.md with a date.", {
