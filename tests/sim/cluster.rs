@@ -14,6 +14,7 @@ use crate::streams::Streams;
 use crate::working::Worker;
 
 pub struct Cluster<B> {
+    pub seed: u64,
     pub now: BootTime,
     pub random: Random,
     pub coordinator: Coordinator<B>,
@@ -32,6 +33,7 @@ pub struct Cluster<B> {
 impl<B: Brain> Cluster<B> {
     pub fn new(seed: u64, brain: B, workers: Vec<Worker>, lost_after: Span) -> Self {
         Cluster {
+            seed,
             now: BootTime(1_000_000),
             random: Random::new(seed),
             coordinator: Coordinator::new(brain),

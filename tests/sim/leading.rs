@@ -109,12 +109,19 @@ impl<B: Brain> Coordinator<B> {
         }
     }
 
-    /// All that was proposed becomes one entry, written and not yet committed.
+    /// All that was proposed becomes one entry, written and not yet committed; with nothing else
+    /// under way the state's own work gets its turn.
     pub fn write(&mut self, now: BootTime) -> bool {
-        if self.proposed.is_empty() || self.leader.is_none() {
+        let now = self.now(now);
+        if self.leader.is_none() {
             return false;
         }
-        let now = self.now(now);
+        if self.proposed.is_empty() && self.written.is_empty() && self.brain.wants_entry(now.log) {
+            self.proposed.push_back(Command::Continue);
+        }
+        if self.proposed.is_empty() {
+            return false;
+        }
         let commands = self.proposed.drain(..).collect();
         self.written.push_back(Batch { term: self.term, at: now.log, wall: WallTime(0), commands });
         true
@@ -134,9 +141,23 @@ impl<B: Brain> Coordinator<B> {
         if let Some(leader) = &mut self.leader {
             leader.applied(position, &batch, &self.applied.effects, &self.brain, &mut outputs);
             leader.check();
+            if position.term == self.term {
+                self.archive();
+            }
         }
         self.sort(outputs, out);
         true
+    }
+
+    /// A record is durable as soon as it is asked for.
+    fn archive(&mut self) {
+        for effect in &self.applied.effects {
+            if let Effect::Archive { run } = effect
+                && let Some(run) = self.brain.run_id(*run)
+            {
+                self.proposed.push_back(Command::Archived { run });
+            }
+        }
     }
 
     /// A quorum answers the oldest round; `lost`: its answer never comes.
