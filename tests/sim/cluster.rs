@@ -14,6 +14,7 @@ use crate::streams::Streams;
 use crate::working::Worker;
 
 pub struct Cluster<B> {
+    pub seed: u64,
     pub now: BootTime,
     pub random: Random,
     pub coordinator: Coordinator<B>,
@@ -32,6 +33,7 @@ pub struct Cluster<B> {
 impl<B: Brain> Cluster<B> {
     pub fn new(seed: u64, brain: B, workers: Vec<Worker>, lost_after: Span) -> Self {
         Cluster {
+            seed,
             now: BootTime(1_000_000),
             random: Random::new(seed),
             coordinator: Coordinator::new(brain),
@@ -62,6 +64,18 @@ impl<B: Brain> Cluster<B> {
         self.coordinator.elect(self.now, |term| Leader::new(term, Some(lost_after)));
         let term = self.coordinator.term;
         self.note(|| format!("leader of term {term}"));
+    }
+
+    /// A local run: leader and worker in one process, the worker born ready in the first batch.
+    pub fn embed(&mut self, at: usize) {
+        let stream = self.streams.open();
+        let lost_after = self.lost_after;
+        let worker = &mut self.workers[at];
+        let hello = worker.introduction(lost_after);
+        let session = self.coordinator.elect_with(self.now, lost_after, stream, hello);
+        worker.connected(stream, Some(session));
+        self.note(|| format!("w{at} is born ready over stream {stream}"));
+        self.worker_turn(at);
     }
 
     pub fn resign(&mut self) {

@@ -104,6 +104,7 @@ impl Executor {
             return;
         }
         let ending = match process.stopped {
+            None if random.chance(1, 8) => Ending::Failed(ExitReason::Code(1)),
             None => Ending::Succeeded,
             Some(_) => random.pick(&[
                 Ending::Failed(ExitReason::Signal(15)),

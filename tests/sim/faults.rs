@@ -12,6 +12,8 @@ pub struct Climate {
 }
 
 const KINDS: usize = 17;
+/// So long a calm is enough for every process there can be, one after the other.
+const CALM_ROUNDS: usize = 4_000;
 
 impl Climate {
     /// Swarm testing: a seed that never breaks streams sees what others never see.
@@ -23,6 +25,11 @@ impl Climate {
                 if calm { random.pick(&[2, 4, 8, 16]) } else { random.pick(&[0, 0, 0, 1, 2]) };
         }
         Climate { weights }
+    }
+
+    /// Users ask for something in every seed.
+    pub fn has_requests(&mut self) {
+        self.weights[KINDS - 1] = 4;
     }
 }
 
@@ -109,7 +116,7 @@ pub fn calm<B: Brain>(cluster: &mut Cluster<B>) -> bool {
     if cluster.coordinator.leader.is_none() {
         cluster.elect();
     }
-    for round in 0..400 {
+    for round in 0..CALM_ROUNDS {
         for at in 0..cluster.workers.len() {
             cluster.start_daemon(at);
         }

@@ -19,6 +19,7 @@ type Attempt = (RunNo, Arc<str>, u32);
 pub struct Judge {
     attempts: BTreeMap<Fence, Attempt>,
     recorded: BTreeMap<Attempt, Outcome>,
+    succeeded: BTreeSet<(RunNo, Arc<str>)>,
     answered: BTreeSet<Fence>,
     pub outcomes: u64,
 }
@@ -27,6 +28,8 @@ impl Judge {
     /// A start is on its way: the fence has a name from here on.
     pub fn sent(&mut self, start: &Start) {
         let name = &start.name;
+        let step = (name.run, name.path.clone());
+        assert!(!self.succeeded.contains(&step), "{step:?} succeeded and is started again");
         let attempt = (name.run, name.path.clone(), name.attempt);
         let before = self.attempts.insert(start.fence, attempt.clone());
         assert!(before.is_none_or(|before| before == attempt), "fence {} twice", start.fence);
@@ -69,6 +72,9 @@ impl Judge {
             return;
         }
         self.outcomes += 1;
+        if outcome.ending == Ending::Succeeded {
+            self.succeeded.insert((attempt.0, attempt.1.clone()));
+        }
         self.recorded.insert(attempt.clone(), outcome.clone());
     }
 

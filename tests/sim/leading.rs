@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use dagmar_common::ids::{LogIndex, Term};
-use dagmar_common::time::{BootTime, LogTime, WallTime};
-use dagmar_coordinator_core::command::{Batch, Command, Position};
+use dagmar_common::ids::{LogIndex, Session, StreamNo, Term};
+use dagmar_common::time::{BootTime, LogTime, Span, WallTime};
+use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
 use dagmar_coordinator_core::effect::{Applied, Effect};
 use dagmar_coordinator_core::leader::{Input, Leader, Now, Output};
 
@@ -59,6 +59,23 @@ impl<B: Brain> Coordinator<B> {
         self.proposed.push_back(Command::LeaderUp);
     }
 
+    /// As an embedded driver begins: the first batch makes the worker ready.
+    pub fn elect_with(
+        &mut self,
+        now: BootTime,
+        lost_after: Span,
+        stream: StreamNo,
+        hello: WorkerHello,
+    ) -> Session {
+        self.elect(now, |term| Leader::new(term, Some(lost_after)));
+        let begins = self.now(now);
+        let leader = self.leader.as_mut().expect("just elected");
+        let session = leader.born_ready(begins, stream, hello.worker, hello.incarnation);
+        let born_ready = Some(session);
+        self.proposed.push_back(Command::Hello(WorkerHello { born_ready, ..hello }));
+        session
+    }
+
     /// What was proposed and not written never will be.
     pub fn resign(&mut self) {
         self.leader = None;
@@ -109,12 +126,19 @@ impl<B: Brain> Coordinator<B> {
         }
     }
 
-    /// All that was proposed becomes one entry, written and not yet committed.
+    /// All that was proposed becomes one entry, written and not yet committed; with nothing else
+    /// under way the state's own work gets its turn.
     pub fn write(&mut self, now: BootTime) -> bool {
-        if self.proposed.is_empty() || self.leader.is_none() {
+        let now = self.now(now);
+        if self.leader.is_none() {
             return false;
         }
-        let now = self.now(now);
+        if self.proposed.is_empty() && self.written.is_empty() && self.brain.wants_entry(now.log) {
+            self.proposed.push_back(Command::Continue);
+        }
+        if self.proposed.is_empty() {
+            return false;
+        }
         let commands = self.proposed.drain(..).collect();
         self.written.push_back(Batch { term: self.term, at: now.log, wall: WallTime(0), commands });
         true
@@ -137,9 +161,23 @@ impl<B: Brain> Coordinator<B> {
         if let Some(leader) = &mut self.leader {
             leader.applied(self.index, &self.applied.effects, &self.brain, &mut outputs);
             leader.check();
+            if position.term == self.term {
+                self.archive();
+            }
         }
         self.sort(outputs, out);
         true
+    }
+
+    /// A record is durable as soon as it is asked for.
+    fn archive(&mut self) {
+        for effect in &self.applied.effects {
+            if let Effect::Archive { run } = effect
+                && let Some(run) = self.brain.run_id(*run)
+            {
+                self.proposed.push_back(Command::Archived { run });
+            }
+        }
     }
 
     /// A quorum answers the oldest round; `lost`: its answer never comes.

@@ -19,13 +19,18 @@ fn cluster(seed: u64) -> Cluster<Model> {
     let trials = 1 + random.below(12);
     let sizes = [None, Some(1_000), Some(1_000), Some(2_000), Some(0)];
     let model = Model::new((0..trials).map(|_| random.pick(&sizes)));
-    let workers = 1 + random.below(2);
-    let workers = (0..workers).map(|at| {
+    let workers = some_workers(&mut random);
+    Cluster::new(seed, model, workers, Span::from_secs(60))
+}
+
+/// One or two; some keep records and processes over their own death, some nothing.
+pub fn some_workers(random: &mut Random) -> Vec<Worker> {
+    let count = 1 + random.below(2);
+    let worker = |at| {
         let (cpus, keeps) = (random.pick(&[1_000, 2_000]), random.chance(1, 2));
         Worker::new(at, cpus, keeps)
-    });
-    let workers = workers.collect();
-    Cluster::new(seed, model, workers, Span::from_secs(60))
+    };
+    (0..count).map(worker).collect()
 }
 
 /// A request of a user, in the weather: the run is cancelled.
@@ -42,26 +47,39 @@ fn cancel<B: Brain>(cluster: &mut Cluster<B>) {
 
 /// A history is kept, and perhaps printed as it happens.
 #[derive(Clone, Copy, PartialEq)]
-struct Loud(bool);
+pub struct Loud(pub bool);
 
 /// One seed, whole: weather, then calm, then what must be true.
-fn live(seed: u64, history: Option<Loud>) -> Cluster<Model> {
-    let mut cluster = cluster(seed);
+pub fn live<B: Brain>(
+    mut cluster: Cluster<B>,
+    climate: Climate,
+    history: Option<Loud>,
+    request: &mut dyn FnMut(&mut Cluster<B>),
+) -> Cluster<B> {
+    let seed = cluster.seed;
     cluster.is_loud = history == Some(Loud(true));
     cluster.history = history.map(|_| Vec::new());
-    let climate = Climate::draw(&mut cluster.random);
-    cluster.elect();
+    match cluster.random.chance(1, 4) {
+        true => cluster.embed(0),
+        false => cluster.elect(),
+    }
     if cluster.random.chance(3, 4) {
         cluster.flow();
     }
     let steps = 40 + cluster.random.below(200);
     for _ in 0..steps {
-        step(&mut cluster, &climate, &mut cancel);
+        step(&mut cluster, &climate, request);
     }
     let done = calm(&mut cluster);
     assert!(done, "seed {seed}: something is left undone");
     stays_quiet(&mut cluster, seed);
     cluster
+}
+
+fn modelled(seed: u64, history: Option<Loud>) -> Cluster<Model> {
+    let mut cluster = cluster(seed);
+    let climate = Climate::draw(&mut cluster.random);
+    live(cluster, climate, history, &mut cancel)
 }
 
 /// With nothing to do heartbeats agree, and nobody ends a stream.
@@ -85,7 +103,7 @@ fn many_seeds() {
     let seeds = number_from("DAGMAR_SEEDS").unwrap_or(SEEDS);
     let mut outcomes = 0;
     for seed in 0..seeds {
-        let caught = std::panic::catch_unwind(|| live(seed, None).judge.outcomes);
+        let caught = std::panic::catch_unwind(|| modelled(seed, None).judge.outcomes);
         match caught {
             Ok(recorded) => outcomes += recorded,
             Err(why) => {
@@ -97,7 +115,7 @@ fn many_seeds() {
     assert!(outcomes > seeds * 3, "the weather is too bad for work: {outcomes} outcomes");
 }
 
-fn number_from(variable: &str) -> Option<u64> {
+pub fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
@@ -106,7 +124,7 @@ fn number_from(variable: &str) -> Option<u64> {
 fn one_seed() {
     let asked = number_from("DAGMAR_SEED");
     let seed = asked.unwrap_or(1);
-    let first = live(seed, Some(Loud(asked.is_some())));
-    let again = live(seed, Some(Loud(false)));
+    let first = modelled(seed, Some(Loud(asked.is_some())));
+    let again = modelled(seed, Some(Loud(false)));
     assert_eq!(first.history, again.history, "the same seed gives another history");
 }

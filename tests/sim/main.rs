@@ -10,4 +10,5 @@ mod lease;
 mod model;
 mod random;
 mod streams;
+mod whole;
 mod working;

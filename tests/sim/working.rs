@@ -1,7 +1,8 @@
 //! A simulated worker host: its agent, its executor, and how it dies and comes back.
 
 use dagmar_common::ids::{Incarnation, Session, StreamNo, WorkerId};
-use dagmar_common::time::BootTime;
+use dagmar_common::time::{BootTime, Span};
+use dagmar_coordinator_core::command::WorkerHello;
 use dagmar_worker_core::{Agent, Identity, Input, Now, Output};
 
 use crate::executor::{Executor, wall};
@@ -44,6 +45,20 @@ impl Worker {
             name: format!("worker-{}", self.id.0),
             cpu_millis: self.cpu_millis,
             labels: Vec::new(),
+        }
+    }
+
+    pub fn introduction(&self, lost_after: Span) -> WorkerHello {
+        let me = self.identity();
+        WorkerHello {
+            worker: me.worker,
+            incarnation: me.incarnation,
+            name: me.name,
+            cpu_millis: me.cpu_millis,
+            labels: me.labels,
+            held: Vec::new(),
+            born_ready: None,
+            lost_after: Some(lost_after),
         }
     }
 
