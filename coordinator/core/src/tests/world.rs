@@ -31,6 +31,8 @@ pub struct World {
     /// Of the newest status of each node, by path.
     pub statuses: BTreeMap<(RunNo, String), NodeStatus>,
     pub ended: BTreeMap<RunNo, RunStatus>,
+    /// What each task that began saw, by path.
+    pub seen: BTreeMap<String, BTreeMap<String, String>>,
     pub cancels: Vec<Fence>,
     pub answers: Vec<(Fence, bool)>,
     requests: u128,
@@ -55,6 +57,7 @@ impl World {
             running: BTreeMap::new(),
             statuses: BTreeMap::new(),
             ended: BTreeMap::new(),
+            seen: BTreeMap::new(),
             cancels: Vec::new(),
             answers: Vec::new(),
             requests: 0,
@@ -101,7 +104,11 @@ impl World {
             match effect {
                 Effect::Start { worker, fence } => {
                     let start = self.state.start_message(*worker, *fence);
-                    self.running.insert(*fence, start.expect("a grant can be started"));
+                    let start = start.expect("a grant can be started");
+                    let seen = start.scope.flatten().into_iter();
+                    let seen = seen.map(|(name, value)| (name.to_string(), value.spelled().into()));
+                    self.seen.insert(start.name.path.to_string(), seen.collect());
+                    self.running.insert(*fence, start);
                 }
                 Effect::Cancel { fence, .. } => self.cancels.push(*fence),
                 Effect::Recorded { fence, .. } => self.answers.push((*fence, true)),
