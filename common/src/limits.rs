@@ -14,6 +14,16 @@ pub const SECTION_NODES_MAX: usize = 4_000_000;
 pub const SECTION_EDGES_MAX: usize = 16_000_000;
 /// More attempts at one task are refused at compile.
 pub const ATTEMPTS_MAX: u32 = 100;
+/// The wait between attempts stops doubling here where the pipeline does not say.
+pub const BACKOFF_MOST_DEFAULT: Span = Span::from_secs(300);
+/// Longer waits and time limits are refused at compile.
+pub const TIME_LIMIT_MAX: Span = Span::from_secs(366 * 24 * 3_600);
+/// A task that asks for more cpus is refused at compile.
+pub const TASK_CPUS_MAX: u32 = 10_000;
+/// One word of a command, or one script: what Linux takes as one argument of a program.
+pub const COMMAND_WORD_BYTES_MAX: usize = (128 << 10) - 1;
+/// All words of a command together; more is refused at compile.
+pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Longer names of steps are refused at compile.
 pub const STEP_NAME_BYTES_MAX: usize = 255;
 /// Longer run ids are refused at submission.
