@@ -4,12 +4,14 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Command;
 use dagmar_coordinator_core::effect::{Event, Reply};
+use dagmar_coordinator_core::stored::Frozen;
 use thiserror::Error;
 
 /// Everything that can happen to the driver.
 pub enum Input {
     Propose(Vec<Proposal>),
     Read(Box<dyn FnOnce(&State) + Send>),
+    Freeze(Box<dyn FnOnce(Frozen) + Send>),
     Watch(Interest, Sender<Watched>),
     /// What was given to the disk, up to this token, is durable.
     Persisted(dagmar_replica::Token),
@@ -100,6 +102,19 @@ impl Handle {
         };
         self.send(Input::Read(Box::new(look)))?;
         reply.recv().map_err(|_| Stopped)
+    }
+
+    /// The state as applied now, to be asked elsewhere for as long as it takes.
+    pub fn freeze(&self) -> Result<State, Stopped> {
+        // Behind a read, so that everything acknowledged before is in it.
+        self.read(|_| ())?;
+        let (answer, frozen) = bounded(1);
+        let take = move |frozen: Frozen| {
+            // As with reads.
+            let _ = answer.send(frozen);
+        };
+        self.send(Input::Freeze(Box::new(take)))?;
+        frozen.recv().map(Frozen::into_state).map_err(|_| Stopped)
     }
 
     /// Events from now on.

@@ -76,6 +76,8 @@ pub enum OutputWay {
 /// A range in a worker's log segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogPlace {
+    /// Whose chunks in that range; attempts that wrote side by side lie between one another.
+    pub fence: Fence,
     pub segment: u32,
     pub offset: u64,
     pub length: u64,

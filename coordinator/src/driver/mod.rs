@@ -150,7 +150,8 @@ impl<L: Links> Driver<L> {
 
     /// Blocks for the first input, then takes all that are there: they share the next entry.
     fn wait(&mut self) -> Result<(), DriverError> {
-        match self.inputs.recv_timeout(self.patience()) {
+        let patience = self.patience();
+        match self.inputs.recv_timeout(patience) {
             Ok(input) => self.take(input)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.stopping = true,
@@ -178,6 +179,7 @@ impl<L: Links> Driver<L> {
         match input {
             Input::Propose(proposals) => proposals.into_iter().for_each(|it| self.intake.put(it)),
             Input::Read(look) => self.reading.ask(&mut self.replica, look),
+            Input::Freeze(take) => take(self.state.freeze()),
             Input::Watch(interest, events) => self.watchers.add(interest, events),
             Input::Persisted(token) => {
                 self.writing = false;

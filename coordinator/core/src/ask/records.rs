@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use dagmar_common::graph::{CompositeMode, NodeKind};
 use dagmar_common::ids::{Fence, LogIndex, NodeNo, SectionNo, WorkerNo};
+use dagmar_common::lease::LogPlace;
 use dagmar_common::limits::ALIKE_ITEMS_MAX;
+use dagmar_common::record::follow::StepProgress;
 use dagmar_common::record::{
-    Alike, AttemptRecord, AttemptStatus, Entry, FrameRecord, NodeRecord, NodeStatus,
+    Alike, AttemptRecord, AttemptStatus, Counts, Entry, FrameRecord, NodeRecord, NodeStatus,
 };
 use dagmar_common::time::{Span, WallTime};
 use dagmar_common::value::Value;
@@ -226,6 +228,34 @@ impl Items {
 }
 
 impl RunRow {
+    /// The root's steps as one screen shows them.
+    pub(super) fn root_steps(&self) -> impl Iterator<Item = StepProgress> {
+        let source = Source::Open { first: self.frames.get(0).first };
+        let section = self.graph.graph.root();
+        let steps = section.nodes().filter(|no| !section.kind(*no).is_terminal());
+        steps.map(move |no| self.step_progress(source, no))
+    }
+
+    fn step_progress(&self, source: Source, no: NodeNo) -> StepProgress {
+        let section = self.graph.graph.root();
+        let facts = self.facts(source, no);
+        let is_map = matches!(section.kind(no), NodeKind::Composite(_)) && facts.map != NONE;
+        let map = is_map.then(|| self.maps.get(facts.map));
+        let trial = (facts.trials != NONE).then(|| self.trials.get(facts.trials));
+        let runs = facts.status == NodeStatus::Leased;
+        StepProgress {
+            name: section.name(no).into(),
+            status: facts.status,
+            attempt: trial.map_or(0, |trial| u32::from(trial.number)) + u32::from(runs),
+            began: trial.map(|trial| trial.began),
+            took: trial.filter(|_| facts.status.has_ended()).map(|trial| trial.took),
+            frames: map.map_or(0, |map| map.count),
+            frames_ended: map.map_or(0, |map| map.ended),
+            counts: map.map_or_else(Counts::default, |map| map.counts),
+            reason: self.reason(SectionNo(0), no, &facts).into(),
+        }
+    }
+
     /// One step, in the frame that `indices` name; None where that frame is not, or not yet.
     pub(super) fn step_record(
         &self,
@@ -358,7 +388,8 @@ impl RunRow {
             began: WallTime::default(),
             took: Span::default(),
             worker: worker_name(state, lease.worker),
-            log: None,
+            // Where its output will lie is not known yet, but whose it is.
+            log: Some(LogPlace { fence: Fence(node.fence), ..LogPlace::default() }),
             last_lines: Arc::default(),
             parameters,
             granted: LogIndex(lease.granted),
