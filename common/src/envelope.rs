@@ -31,6 +31,8 @@ pub enum Kind {
     WorkerRecord = 9,
     /// One piece of a raft entry as the log keeps it.
     LogEntry = 10,
+    /// Bytes that one attempt wrote, in a worker's log segment.
+    LogChunk = 11,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             8 => Kind::Manifest,
             9 => Kind::WorkerRecord,
             10 => Kind::LogEntry,
+            11 => Kind::LogChunk,
             _ => return None,
         })
     }
