@@ -31,6 +31,10 @@ pub enum Kind {
     WorkerRecord = 9,
     /// One piece of a raft entry as the log keeps it.
     LogEntry = 10,
+    /// The canonical bytes of a graph in a run's archive.
+    Graph = 11,
+    /// Bytes that one attempt wrote, in a worker's log segment.
+    LogChunk = 12,
 }
 
 impl Kind {
@@ -46,6 +50,8 @@ impl Kind {
             8 => Kind::Manifest,
             9 => Kind::WorkerRecord,
             10 => Kind::LogEntry,
+            11 => Kind::Graph,
+            12 => Kind::LogChunk,
             _ => return None,
         })
     }

@@ -14,6 +14,16 @@ pub const SECTION_NODES_MAX: usize = 4_000_000;
 pub const SECTION_EDGES_MAX: usize = 16_000_000;
 /// More attempts at one task are refused at compile.
 pub const ATTEMPTS_MAX: u32 = 100;
+/// The wait between attempts stops doubling here where the pipeline does not say.
+pub const BACKOFF_MOST_DEFAULT: Span = Span::from_secs(300);
+/// Longer waits and time limits are refused at compile.
+pub const TIME_LIMIT_MAX: Span = Span::from_secs(366 * 24 * 3_600);
+/// A task that asks for more cpus is refused at compile.
+pub const TASK_CPUS_MAX: u32 = 10_000;
+/// One word of a command, or one script: what Linux takes as one argument of a program.
+pub const COMMAND_WORD_BYTES_MAX: usize = (128 << 10) - 1;
+/// All words of a command together; more is refused at compile.
+pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Longer names of steps are refused at compile.
 pub const STEP_NAME_BYTES_MAX: usize = 255;
 /// Longer run ids are refused at submission.
@@ -68,5 +78,26 @@ pub const CRASH_LIMIT: u8 = 5;
 pub const HEARTBEAT_EVERY: Span = Span::from_secs(5);
 /// A worker that hears nothing for so long looks for the leader elsewhere.
 pub const LEADER_SILENT_AFTER: Span = Span::from_secs(15);
+/// A ready worker not heard for so long (two heartbeats) is suspended.
+pub const HEARTBEATS_LATE: Span = Span::from_secs(10);
+/// A worker whose stream broke is suspended unless it is back with a hello within this time.
+pub const HELLO_BACK_WITHIN: Span = Span::from_secs(2);
+/// Heartbeats wait so long for one quorum round that confirms them all.
+pub const QUORUM_ROUND_EVERY: Span = Span::from_millis(250);
+/// A quorum round without an answer is begun anew after this time.
+pub const QUORUM_ROUND_AGAIN: Span = Span::from_secs(1);
+/// Messages kept behind a hello that is not answered yet; with more the stream is closed.
+pub const BEHIND_HELLO_MAX: usize = 1_024;
+/// Outcomes in one message of a stream; more go into the next message.
+pub const OUTCOMES_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Between TERM and KILL.
 pub const GRACE: Span = Span::from_secs(10);
+
+/// One segment of an archive; a story that is longer goes on in the next one.
+pub const SEGMENT_BYTES_MAX: usize = 4 << 20;
+/// Equal frames that one entry of a story stands for; more begin another.
+pub const ALIKE_ITEMS_MAX: u32 = 4_096;
+/// Segments of one archive; a run with more is refused an archive rather than a wrong one.
+pub const ARCHIVE_SEGMENTS_MAX: usize = 1 << 20;
+/// A value of the initial parameters that is longer is not repeated at each attempt.
+pub const REPEATED_VALUE_BYTES_MAX: usize = 4 << 10;

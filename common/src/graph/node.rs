@@ -23,7 +23,7 @@ impl NodeKind {
 }
 
 /// One computation with its policy. Equal tasks of a graph share one entry.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Task {
     pub function: Function,
     /// At least 1.
@@ -36,7 +36,7 @@ pub struct Task {
 }
 
 /// The wait before attempt n + 1: `first * 2^(n-1)`, at most `most`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Backoff {
     pub first: Span,
     pub most: Span,
@@ -56,14 +56,14 @@ impl Backoff {
 }
 
 /// What is computed, and how.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Function {
     Process(Command),
     /// Answered by the worker's agent itself; for `bench` only.
     Noop,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Command {
     /// Run without a shell.
     Words(Vec<String>),
@@ -71,7 +71,7 @@ pub enum Command {
     Script { text: String, shell: Shell },
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Shell {
     /// `/bin/sh -e -c`: any failing line counts.
     #[default]
@@ -79,7 +79,7 @@ pub enum Shell {
 }
 
 /// What a trial occupies on its worker while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resources {
     /// Thousandths of a cpu.
     pub cpu_millis: u32,

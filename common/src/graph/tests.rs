@@ -274,6 +274,9 @@ fn every_rule_of_a_section_is_held() {
         s.node("done", NodeKind::Success, false);
         s.edge(N(0), Needs, N(1));
     });
+    refused(0, NodeFault::Terminal, |s| {
+        s.node("done", NodeKind::Success, true);
+    });
     let two = graph_of(|s| {
         s.node("good", NodeKind::Success, false);
         s.node("fine", NodeKind::Success, false);
@@ -308,6 +311,7 @@ fn every_rule_of_the_tables_is_held() {
         (|g| g.tasks[0].resources.cpu_millis = 0, "task 0: it asks for no cpu"),
         (|g| g.tasks[0].time_limit = Some(Span(0)), "task 0: its time limit is zero"),
         (|g| g.tasks[0] = script(" \n"), "task 0: its script is empty"),
+        (|g| g.tasks[0] = script(&"x".repeat(1 << 17)), "task 0: its script is too long"),
         (|g| g.tasks[0] = script("a\0b"), "task 0: its script holds NUL"),
         (|g| g.time_limit = Some(Span(0)), "the time limit is zero"),
         (|g| g.parameters.push(g.parameters[0].clone()), "parameter 1: it has the name of another"),

@@ -7,7 +7,8 @@ use thiserror::Error;
 use super::{Command, CompositeMode, EdgeKind, Function, Graph, NodeKind, Section, Task};
 use crate::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
 use crate::limits::{
-    ATTEMPTS_MAX, PIPELINE_DEPTH_MAX, SECTION_EDGES_MAX, SECTION_NODES_MAX, STEP_NAME_BYTES_MAX,
+    ATTEMPTS_MAX, COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, PIPELINE_DEPTH_MAX, SECTION_EDGES_MAX,
+    SECTION_NODES_MAX, STEP_NAME_BYTES_MAX,
 };
 use crate::time::Span;
 
@@ -57,7 +58,7 @@ pub enum NodeFault {
     EdgeOrder,
     #[error("has more than one `next` or more than one `on_failure`")]
     TwoWays,
-    #[error("is a terminal with edges that lead on or with needs")]
+    #[error("is a terminal that begins something, leads on or has needs")]
     Terminal,
     #[error("heads a chain and is reached by one")]
     ReachedHead,
@@ -238,7 +239,7 @@ impl Section {
 
     fn verify_edges(&self, node: NodeNo) -> Result<(), NodeFault> {
         let edges = self.edges(node);
-        if self.kind(node).is_terminal() && !edges.targets.is_empty() {
+        if self.kind(node).is_terminal() && (self.is_head(node) || !edges.targets.is_empty()) {
             return Err(NodeFault::Terminal);
         }
         let (mut last, mut nexts, mut handlers) = (None, 0, 0);
@@ -262,7 +263,7 @@ impl Section {
         }
         let mut chains: Vec<Option<NodeNo>> = vec![None; self.kinds.len()];
         for node in order {
-            if self.is_head(node) && !self.kind(node).is_terminal() {
+            if self.is_head(node) {
                 chains[node.0 as usize] = Some(node);
             }
             let chain = chains[node.0 as usize];
@@ -299,6 +300,11 @@ fn verify_task(task: &Task) -> Result<(), &'static str> {
             if words.iter().any(|word| word.contains('\0')) {
                 return Err("a word of its command holds NUL");
             }
+            let bytes: usize = words.iter().map(String::len).sum();
+            let longest = words.iter().map(String::len).max().unwrap_or_default();
+            if bytes > COMMAND_BYTES_MAX || longest > COMMAND_WORD_BYTES_MAX {
+                return Err("its command is too long");
+            }
         }
         Function::Process(Command::Script { text, .. }) => {
             if text.trim().is_empty() {
@@ -306,6 +312,9 @@ fn verify_task(task: &Task) -> Result<(), &'static str> {
             }
             if text.contains('\0') {
                 return Err("its script holds NUL");
+            }
+            if text.len() > COMMAND_WORD_BYTES_MAX {
+                return Err("its script is too long");
             }
         }
         Function::Noop => {}

@@ -1,6 +1,18 @@
 //! A run as data: what the archive stores and what every rendering of a run log is made of.
 
+#[cfg(test)]
+mod fixture;
+pub mod follow;
+pub mod json;
+pub mod segment;
+mod story;
+mod submission;
+pub mod words;
+
 use std::sync::Arc;
+
+pub use story::{Alike, Entry, Folder, FrameRecord, RunSummary, spread};
+pub use submission::Submission;
 
 use crate::ids::{Digest, LogIndex, RunId};
 use crate::lease::{ExitReason, LogPlace};
@@ -27,6 +39,22 @@ pub struct RunRecord {
     pub counts: Counts,
     pub first_index: LogIndex,
     pub last_index: LogIndex,
+}
+
+/// Which code lay there when steps began to run: one for each life of a run's owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CodeIdentity {
+    /// Steps that began from here on ran it.
+    pub since: WallTime,
+    /// The commit; empty where there is none.
+    pub identifier: String,
+    /// `git`.
+    pub kind: String,
+    /// Nothing that is tracked was changed.
+    pub dependable: bool,
+    pub url: String,
+    /// What was changed, or why nothing is known.
+    pub message: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

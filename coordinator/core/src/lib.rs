@@ -4,6 +4,7 @@ mod apply;
 pub mod ask;
 pub mod command;
 pub mod effect;
+pub mod leader;
 mod rules;
 mod schedule;
 mod state;

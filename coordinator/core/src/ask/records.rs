@@ -5,15 +5,27 @@ use std::sync::Arc;
 
 use dagmar_common::graph::{CompositeMode, NodeKind};
 use dagmar_common::ids::{Fence, LogIndex, NodeNo, SectionNo, WorkerNo};
-use dagmar_common::record::{AttemptRecord, AttemptStatus, NodeRecord, NodeStatus};
+use dagmar_common::lease::LogPlace;
+use dagmar_common::limits::ALIKE_ITEMS_MAX;
+use dagmar_common::record::follow::StepProgress;
+use dagmar_common::record::{
+    Alike, AttemptRecord, AttemptStatus, Counts, Entry, FrameRecord, NodeRecord, NodeStatus,
+};
 use dagmar_common::time::{Span, WallTime};
 use dagmar_common::value::Value;
 use dagmar_common::view::View;
 
+use crate::rules::items;
 use crate::state::State;
 use crate::state::node::{NONE, PastNode, Why};
 use crate::state::run::RunRow;
 use crate::state::trial::TrialRow;
+
+/// What comes next in a map.
+enum Next {
+    Frame(FrameRecord, Block),
+    Alike(Alike),
+}
 
 /// Steps in order of declaration, each composite followed by its frames. Terminals are no steps.
 pub struct NodeRecords<'a> {
@@ -50,6 +62,8 @@ enum Source {
 struct Items {
     map: u32,
     next: u32,
+    /// Where the text of item `next` begins in the list.
+    cursor: u32,
     /// The range of ended items that is under way, and its end.
     range: Option<(Source, u32)>,
     /// Frames that are open, by item.
@@ -65,9 +79,9 @@ impl<'a> NodeRecords<'a> {
 }
 
 impl Iterator for NodeRecords<'_> {
-    type Item = NodeRecord;
+    type Item = Entry;
 
-    fn next(&mut self) -> Option<NodeRecord> {
+    fn next(&mut self) -> Option<Entry> {
         loop {
             match self.stack.last_mut()? {
                 Level::Block(block) => {
@@ -87,10 +101,14 @@ impl Iterator for NodeRecords<'_> {
                     if map != NONE && matches!(kind, NodeKind::Composite(_)) {
                         self.stack.push(Level::Items(Items::new(self.run, map)));
                     }
-                    return Some(record);
+                    return Some(Entry::Node(record));
                 }
-                Level::Items(items) => match items.step(self.run) {
-                    Some(block) => self.stack.push(Level::Block(block)),
+                Level::Items(items) => match items.step(self.state, self.run) {
+                    Some(Next::Frame(frame, block)) => {
+                        self.stack.push(Level::Block(block));
+                        return Some(Entry::Frame(frame));
+                    }
+                    Some(Next::Alike(alike)) => return Some(Entry::Alike(alike)),
                     None => {
                         self.stack.pop();
                     }
@@ -131,32 +149,179 @@ impl Items {
             let mine = frames.filter(|(_, frame)| !frame.is_free() && frame.map == map);
             open.extend(mine.map(|(number, frame)| (frame.item, number)));
         }
-        Items { map, next: 0, range: None, open }
+        let cursor = items::begin(run.maps.get(map).items.spelled()).unwrap_or(0);
+        Items { map, next: 0, cursor, range: None, open }
     }
 
     /// The next frame, open or ended. Items that never got one are only a count.
-    fn step(&mut self, run: &RunRow) -> Option<Block> {
+    fn step(&mut self, state: &State, run: &RunRow) -> Option<Next> {
         let map = run.maps.get(self.map);
         let item = self.next;
         if item >= map.next {
             return None;
         }
-        self.next += 1;
-        let indices = map.indices.iter().copied().chain([item]).collect();
-        if let Some((source, end)) = self.range
-            && item < end
-        {
-            return Some(Block::new(source, map.body, indices));
-        }
         if let Some(frame) = self.open.get(&item) {
-            let first = run.frames.get(*frame).first;
-            return Some(Block::new(Source::Open { first }, map.body, indices));
+            let source = Source::Open { first: run.frames.get(*frame).first };
+            return Some(self.frame(run, source, NodeStatus::Leased));
         }
-        let past = map.past_from(item)?;
+        if self.range.is_none_or(|(_, end)| item >= end) {
+            let past = map.past_from(item)?;
+            let ended = (!past.is_special).then_some(past.ended);
+            let source = Source::Past { block: past.block, ended };
+            self.range = Some((source, item + past.count));
+        }
+        let (source, end) = self.range?;
+        let status = run.frame_status(source, map.body);
+        if end - item > 1 && !run.holds_composites(map.body) {
+            return Some(Next::Alike(self.alike(state, run, source, end, status)));
+        }
+        Some(self.frame(run, source, status))
+    }
+
+    fn frame(&mut self, run: &RunRow, source: Source, status: NodeStatus) -> Next {
+        let map = run.maps.get(self.map);
+        let indices: Arc<[u32]> = map.indices.iter().copied().chain([self.next]).collect();
+        let composite = run.composite_path(self.map);
+        let path = format!("{composite}.{}", self.next).into();
+        let frame = FrameRecord { path, label: self.take_label(run), status };
+        Next::Frame(frame, Block::new(source, map.body, indices))
+    }
+
+    /// Items that ended alike, told as one; the rest of a long range comes next.
+    fn alike(
+        &mut self,
+        state: &State,
+        run: &RunRow,
+        source: Source,
+        end: u32,
+        status: NodeStatus,
+    ) -> Alike {
+        let map = run.maps.get(self.map);
+        let first = self.next;
+        let count = (end - first).min(ALIKE_ITEMS_MAX);
+        let labels = (0..count).map(|_| self.take_label(run)).collect();
+        let section = run.graph.graph.section(map.body);
+        let mut block = Block::new(source, map.body, Arc::default());
+        let steps = section.nodes().filter(|no| !section.kind(*no).is_terminal());
+        let nodes = steps.map(|no| {
+            let record = run.node_record(state, &mut block, no);
+            NodeRecord { path: section.name(no).into(), ..record }
+        });
+        let composite = run.composite_path(self.map).into();
+        Alike { composite, first, count, labels, status, nodes: nodes.collect() }
+    }
+
+    /// The text of item `next`, a string bare; then the next item is next.
+    fn take_label(&mut self, run: &RunRow) -> Arc<str> {
+        self.next += 1;
+        let list = run.maps.get(self.map).items.spelled();
+        let Some((start, end, after)) = items::next(list, self.cursor) else {
+            return Arc::default();
+        };
+        self.cursor = after;
+        let item = &list[start as usize..end as usize];
+        match item.starts_with('"') {
+            true => Value::from_spelled(item).bare().into(),
+            false => item.into(),
+        }
+    }
+}
+
+impl RunRow {
+    /// The root's steps as one screen shows them.
+    pub(super) fn root_steps(&self) -> impl Iterator<Item = StepProgress> {
+        let source = Source::Open { first: self.frames.get(0).first };
+        let section = self.graph.graph.root();
+        let steps = section.nodes().filter(|no| !section.kind(*no).is_terminal());
+        steps.map(move |no| self.step_progress(source, no))
+    }
+
+    fn step_progress(&self, source: Source, no: NodeNo) -> StepProgress {
+        let section = self.graph.graph.root();
+        let facts = self.facts(source, no);
+        let is_map = matches!(section.kind(no), NodeKind::Composite(_)) && facts.map != NONE;
+        let map = is_map.then(|| self.maps.get(facts.map));
+        let trial = (facts.trials != NONE).then(|| self.trials.get(facts.trials));
+        let runs = facts.status == NodeStatus::Leased;
+        StepProgress {
+            name: section.name(no).into(),
+            status: facts.status,
+            attempt: trial.map_or(0, |trial| u32::from(trial.number)) + u32::from(runs),
+            began: trial.map(|trial| trial.began),
+            took: trial.filter(|_| facts.status.has_ended()).map(|trial| trial.took),
+            frames: map.map_or(0, |map| map.count),
+            frames_ended: map.map_or(0, |map| map.ended),
+            counts: map.map_or_else(Counts::default, |map| map.counts),
+            reason: self.reason(SectionNo(0), no, &facts).into(),
+        }
+    }
+
+    /// One step, in the frame that `indices` name; None where that frame is not, or not yet.
+    pub(super) fn step_record(
+        &self,
+        state: &State,
+        section: SectionNo,
+        node: NodeNo,
+        indices: &Arc<[u32]>,
+    ) -> Option<NodeRecord> {
+        let source = self.source_of(section, indices)?;
+        let mut block = Block::new(source, section, indices.clone());
+        Some(self.node_record(state, &mut block, node))
+    }
+
+    fn source_of(&self, section: SectionNo, indices: &[u32]) -> Option<Source> {
+        let [around @ .., item] = indices else {
+            return Some(Source::Open { first: self.frames.get(0).first });
+        };
+        let open = self.frames.iter().find(|frame| {
+            !frame.is_free() && frame.section == section && *frame.indices == *indices
+        });
+        if let Some(frame) = open {
+            return Some(Source::Open { first: frame.first });
+        }
+        let (above, composite) = self.graph.graph.section(section).parent()?;
+        let map = self.facts(self.source_of(above, around)?, composite).map;
+        if map == NONE {
+            return None;
+        }
+        let map = self.maps.get(map);
+        let past = (0..=*item).rev().find_map(|first| map.past_from(first))?;
         let ended = (!past.is_special).then_some(past.ended);
-        let source = Source::Past { block: past.block, ended };
-        self.range = Some((source, item + past.count));
-        Some(Block::new(source, map.body, indices))
+        let holds = past.first + past.count > *item;
+        holds.then_some(Source::Past { block: past.block, ended })
+    }
+
+    fn holds_composites(&self, section: SectionNo) -> bool {
+        let section = self.graph.graph.section(section);
+        section.nodes().any(|no| matches!(section.kind(no), NodeKind::Composite(_)))
+    }
+
+    /// The dot path of the composite whose items these are.
+    fn composite_path(&self, map: u32) -> String {
+        let row = self.maps.get(map);
+        let graph = &self.graph.graph;
+        match graph.section(row.body).parent() {
+            Some((section, node)) => graph.path(section, node, &row.indices),
+            None => String::new(),
+        }
+    }
+
+    /// How an ended frame ended, from what its nodes say.
+    fn frame_status(&self, source: Source, section_no: SectionNo) -> NodeStatus {
+        let section = self.graph.graph.section(section_no);
+        let mut status = NodeStatus::Succeeded;
+        for no in section.nodes() {
+            let node = self.facts(source, no).status;
+            match section.kind(no) {
+                NodeKind::Fail if node == NodeStatus::Succeeded => return NodeStatus::Failed,
+                _ if node == NodeStatus::Failed && !section.has_on_failure(no) => {
+                    return NodeStatus::Failed;
+                }
+                _ if node == NodeStatus::Cancelled => status = NodeStatus::Cancelled,
+                _ => {}
+            }
+        }
+        status
     }
 }
 
@@ -223,7 +388,8 @@ impl RunRow {
             began: WallTime::default(),
             took: Span::default(),
             worker: worker_name(state, lease.worker),
-            log: None,
+            // Where its output will lie is not known yet, but whose it is.
+            log: Some(LogPlace { fence: Fence(node.fence), ..LogPlace::default() }),
             last_lines: Arc::default(),
             parameters,
             granted: LogIndex(lease.granted),

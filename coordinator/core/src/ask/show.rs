@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use dagmar_common::graph::Graph;
-use dagmar_common::ids::{RunId, RunNo};
-use dagmar_common::record::{Counts, NodeStatus, RunRecord, RunStatus};
+use dagmar_common::ids::{NodeNo, RunId, RunNo, SectionNo};
+use dagmar_common::record::follow::StepProgress;
+use dagmar_common::record::{Counts, NodeRecord, NodeStatus, RunRecord, RunStatus};
 use dagmar_common::value::Value;
 use dagmar_common::view::Scope;
 
@@ -92,6 +93,21 @@ impl<'a> RunView<'a> {
 
     pub fn node_records(&self) -> NodeRecords<'a> {
         NodeRecords::new(self.state, self.run)
+    }
+
+    /// The root's steps in order of declaration, as one screen shows them.
+    pub fn root_steps(&self) -> impl Iterator<Item = StepProgress> + use<'a> {
+        self.run.root_steps()
+    }
+
+    /// One step, in the frame that `indices` name; None where that frame is not, or not yet.
+    pub fn step(
+        &self,
+        section: SectionNo,
+        node: NodeNo,
+        indices: &Arc<[u32]>,
+    ) -> Option<NodeRecord> {
+        self.run.step_record(self.state, section, node, indices)
     }
 
     pub fn record(&self) -> RunRecord {

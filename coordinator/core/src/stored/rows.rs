@@ -90,7 +90,7 @@ fields!(TrialRow {
     rest,
 });
 fields!(Output { name, value, way });
-fields!(LogPlace { segment, offset, length, dropped });
+fields!(LogPlace { fence, segment, offset, length, dropped });
 fields!(MapRow {
     node,
     composite,

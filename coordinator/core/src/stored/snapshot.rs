@@ -79,6 +79,13 @@ impl Frozen {
         writer.finish()
     }
 
+    /// A state to ask, elsewhere and at leisure.
+    pub fn into_state(self) -> State {
+        let mut state = *self.0;
+        state.derive();
+        state
+    }
+
     /// Of the last entry that it holds.
     pub fn last_applied(&self) -> dagmar_common::ids::LogIndex {
         self.0.last_applied

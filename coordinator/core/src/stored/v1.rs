@@ -442,8 +442,9 @@ impl OutcomeV1 {
             log: None,
             last_lines: String::new(),
         });
+        let fence = fences.unpack(self.fence);
         Outcome {
-            fence: fences.unpack(self.fence),
+            fence,
             ending: match self.ending {
                 EndingV1::Succeeded => Ending::Succeeded,
                 EndingV1::Cancelled => Ending::Cancelled,
@@ -457,6 +458,7 @@ impl OutcomeV1 {
             took: Span(self.took),
             outputs: rest.outputs.into_iter().map(unpack_output).collect(),
             log: rest.log.map(|(segment, offset, length, dropped)| LogPlace {
+                fence,
                 segment,
                 offset,
                 length,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dagmar_common::graph::Graph;
 use dagmar_common::ids::{Fence, RunNo, SectionNo};
 use dagmar_common::lease::{Ending, ExitReason};
+use dagmar_common::record;
 use dagmar_common::record::RunStatus;
 use dagmar_common::time::Span;
 
@@ -197,7 +198,17 @@ fn check(
     let status = if succeeds { RunStatus::Succeeded } else { RunStatus::Failed };
     assert_eq!(world.ended[&run], status, "seed {seed}");
     let mut found = BTreeMap::new();
-    for record in world.state.node_records(run).expect("it is not archived") {
+    let mut records = Vec::new();
+    for entry in world.state.node_records(run).expect("it is not archived") {
+        let spread = record::spread::<()>(entry, &mut |entry| {
+            if let record::Entry::Node(node) = entry {
+                records.push(node);
+            }
+            Ok(())
+        });
+        assert_eq!(spread, Ok(()));
+    }
+    for record in records {
         let outputs = record.outputs.iter();
         let outputs = outputs.map(|(name, value)| (name.to_string(), value.spelled().to_owned()));
         let outputs: BTreeMap<_, _> = outputs.collect();

@@ -1,0 +1,3 @@
+//! tmp
+#[derive(Debug)]
+pub struct BenchArguments {}

@@ -1,0 +1,231 @@
+//! The visitor's end of an owner's socket: the same questions, answered from another process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, bounded};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
+
+use dagmar_common::ids::{RequestId, RunId};
+use dagmar_common::problem::{Code, Problem};
+use dagmar_common::record::follow::{Change, Detail, LogPiece, LogQuestion, Progress, Reason};
+use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission};
+use dagmar_coordinator::services::{Runs, Story};
+use dagmar_proto::convert::{Malformed, from_status, id_bytes, submit_request};
+use dagmar_proto::v1;
+use dagmar_proto::v1::run_service_client::RunServiceClient;
+
+use super::live::Owner;
+
+/// One answer of an owner; larger ones are refused.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// What waits for a slow reader of a stream.
+const WAITING_MAX: usize = 1_024;
+/// An owner that has just claimed its run gets so long to begin to listen.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
+/// A connection to the owner of a live run.
+pub struct Client {
+    runtime: Arc<Runtime>,
+    service: RunServiceClient<Channel>,
+}
+
+impl Client {
+    pub fn connect(owner: &Owner) -> Result<Self, Problem> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|error| {
+            Problem::new(Code::Internal, format!("no thread to connect from: {error}"))
+        })?;
+        let start = Instant::now();
+        loop {
+            match runtime.block_on(connect(owner.socket.clone())) {
+                Ok(channel) => {
+                    let service = RunServiceClient::new(channel)
+                        .max_decoding_message_size(ANSWER_BYTES_MAX)
+                        .max_encoding_message_size(ANSWER_BYTES_MAX * 2);
+                    return Ok(Client { runtime: Arc::new(runtime), service });
+                }
+                Err(error) if start.elapsed() > PATIENCE => {
+                    let (pid, socket) = (owner.pid, owner.socket.display());
+                    let message =
+                        format!("process {pid} owns the run and does not answer: {error}");
+                    return Err(Problem::new(Code::Unreachable, message).at(socket.to_string()));
+                }
+                Err(_) => std::thread::sleep(BETWEEN_TRIES),
+            }
+        }
+    }
+
+    fn ask<M, A: Future<Output = Result<tonic::Response<M>, tonic::Status>>>(
+        &self,
+        question: impl FnOnce(RunServiceClient<Channel>) -> A,
+    ) -> Result<M, Problem> {
+        let answer = self.runtime.block_on(question(self.service.clone()));
+        answer.map(tonic::Response::into_inner).map_err(|status| from_status(&status))
+    }
+
+    /// Hands on what arrives, on a thread of its own. A stream that broke ends without a word;
+    /// whoever waits for a last message knows by its absence.
+    fn pump<M: Send + 'static, T: Send + 'static>(
+        &self,
+        mut stream: tonic::Streaming<M>,
+        one: impl Fn(Result<M, Problem>) -> Option<T> + Send + 'static,
+    ) -> Result<Receiver<T>, Problem> {
+        let (sender, receiver) = bounded(WAITING_MAX);
+        let runtime = self.runtime.clone();
+        let pump = move || {
+            loop {
+                let message = match runtime.block_on(stream.message()) {
+                    Ok(Some(message)) => Ok(message),
+                    Ok(None) => return,
+                    Err(status) => Err(from_status(&status)),
+                };
+                let is_last = message.is_err();
+                let is_heard = one(message).is_some_and(|one| sender.send(one).is_ok());
+                if is_last || !is_heard {
+                    return;
+                }
+            }
+        };
+        let spawned = std::thread::Builder::new().name("visitor".to_owned()).spawn(pump);
+        match spawned {
+            Ok(_) => Ok(receiver),
+            Err(error) => Err(Problem::new(Code::Internal, format!("no thread to read: {error}"))),
+        }
+    }
+}
+
+async fn connect(socket: PathBuf) -> Result<Channel, String> {
+    let connector = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    // The address is only what stands in a header; the connector knows the socket.
+    let endpoint = Endpoint::from_static("http://run.dagmar");
+    endpoint.connect_with_connector(connector).await.map_err(|error| {
+        let cause = std::error::Error::source(&error);
+        cause.map_or_else(|| error.to_string(), ToString::to_string)
+    })
+}
+
+impl Runs for Client {
+    fn submit(&self, submission: Submission) -> Result<RunId, Problem> {
+        let request = submit_request(submission);
+        let answer = self.ask(|mut service| async move { service.submit(request).await })?;
+        Ok(RunId::new(&answer.run_id))
+    }
+
+    fn list(&self) -> Result<Vec<RunSummary>, Problem> {
+        let request = v1::ListRunsRequest {};
+        let answer = self.ask(|mut service| async move { service.list_runs(request).await })?;
+        let runs = answer.runs.into_iter().map(TryInto::try_into);
+        runs.collect::<Result<_, _>>().map_err(malformed)
+    }
+
+    fn story(&self, run: &RunId) -> Result<Story, Problem> {
+        let request = v1::GetRunRequest { run_id: run.as_str().to_owned() };
+        let stream = self.ask(|mut service| async move { service.get_run(request).await })?;
+        let mut parts = Parts { runtime: self.runtime.clone(), stream };
+        let Some(v1::get_run_response::Part::Record(record)) = parts.next()? else {
+            return Err(malformed(Malformed("record")));
+        };
+        let record = RunRecord::try_from(record).map_err(malformed)?;
+        let (mut graph, mut first) = (Vec::new(), None);
+        while let Some(part) = parts.next()? {
+            match part {
+                v1::get_run_response::Part::Graph(piece) => graph.extend_from_slice(&piece),
+                other => {
+                    first = Some(other);
+                    break;
+                }
+            }
+        }
+        let rest = std::iter::from_fn(move || parts.next().transpose());
+        let parts = first.map(Ok).into_iter().chain(rest);
+        let entries = parts.flat_map(|part| match part {
+            Ok(v1::get_run_response::Part::Entries(several)) => {
+                let one = |entry: v1::StoryEntry| Entry::try_from(entry).map_err(malformed);
+                several.entries.into_iter().map(one).collect()
+            }
+            Ok(_) => vec![Err(malformed(Malformed("entries")))],
+            Err(problem) => vec![Err(problem)],
+        });
+        Ok(Story { record, graph: Bytes::from(graph), entries: Box::new(entries) })
+    }
+
+    fn progress(&self, run: &RunId, most: usize) -> Result<Progress, Problem> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let request = v1::GetProgressRequest { run_id: run.as_str().to_owned(), most };
+        let answer = self.ask(|mut service| async move { service.get_progress(request).await })?;
+        answer.try_into().map_err(malformed)
+    }
+
+    fn watch(&self, run: &RunId, detail: Detail) -> Result<Receiver<Change>, Problem> {
+        let everything = detail == Detail::Everything;
+        let request = v1::WatchRunRequest { run_id: run.as_str().to_owned(), everything };
+        let stream = self.ask(|mut service| async move { service.watch_run(request).await })?;
+        self.pump(stream, |message| Change::try_from(message.ok()?).ok())
+    }
+
+    fn logs(
+        &self,
+        run: &RunId,
+        question: LogQuestion,
+    ) -> Result<Receiver<Result<LogPiece, Problem>>, Problem> {
+        let request = v1::ReadLogsRequest {
+            run_id: run.as_str().to_owned(),
+            path: question.path.as_deref().unwrap_or_default().to_owned(),
+            attempt: question.attempt.unwrap_or(0),
+            follow: question.follow,
+        };
+        let stream = self.ask(|mut service| async move { service.read_logs(request).await })?;
+        self.pump(stream, |message| Some(message.map(LogPiece::from)))
+    }
+
+    fn cancel(&self, run: &RunId, request: RequestId, reason: &str) -> Result<(), Problem> {
+        let request = v1::CancelRunRequest {
+            request_id: id_bytes(request),
+            run_id: run.as_str().to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.ask(|mut service| async move { service.cancel_run(request).await }).map(|_| ())
+    }
+
+    fn why(&self, run: &RunId, path: Option<&str>) -> Result<Vec<Reason>, Problem> {
+        let path = path.unwrap_or_default().to_owned();
+        let request = v1::WhyRequest { run_id: run.as_str().to_owned(), path };
+        let answer = self.ask(|mut service| async move { service.why(request).await })?;
+        Ok(answer.reasons.into_iter().map(Into::into).collect())
+    }
+}
+
+/// The messages of one story, one after the other.
+struct Parts {
+    runtime: Arc<Runtime>,
+    stream: tonic::Streaming<v1::GetRunResponse>,
+}
+
+impl Parts {
+    fn next(&mut self) -> Result<Option<v1::get_run_response::Part>, Problem> {
+        match self.runtime.block_on(self.stream.message()) {
+            Ok(Some(message)) => match message.part {
+                Some(part) => Ok(Some(part)),
+                None => Err(malformed(Malformed("part"))),
+            },
+            Ok(None) => Ok(None),
+            Err(status) => Err(from_status(&status)),
+        }
+    }
+}
+
+fn malformed(fault: Malformed) -> Problem {
+    Problem::new(Code::Newer, format!("the owner's answer cannot be read: {fault}"))
+        .because("another version of dagmar may own the run; its owner.json names it")
+}

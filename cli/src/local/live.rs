@@ -1,0 +1,230 @@
+//! Live runs: a directory claimed by `mkdir`, and a lock on it that its owner holds for life.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use dagmar_common::ids::RunId;
+use dagmar_common::problem::{Code, Problem};
+
+use super::{Project, check_run_id, files, owner};
+
+/// A live run that this process owns. The lock goes with the value, or with the process.
+#[derive(Debug)]
+pub struct Live {
+    run: RunId,
+    dir: PathBuf,
+    /// Held, never read.
+    _lock: File,
+}
+
+/// Who owns a run, as `owner.json` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub pid: u32,
+    pub socket: PathBuf,
+    /// RFC 3339.
+    pub started: String,
+    pub version: String,
+}
+
+/// How a run stands in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Somebody works on it: talk to the socket.
+    Owned(Owner),
+    /// Its process is gone; `resume` goes on with it.
+    Interrupted,
+    /// Only its archive is left.
+    Ended,
+}
+
+impl Live {
+    /// Claims a name. None: it is taken, by a live run or by an archive.
+    pub fn claim(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
+        project.prepare()?;
+        let _claims = claims(project, Sharing::Alone)?;
+        let dir = project.live().join(run.as_str());
+        if project.runs().join(run.as_str()).exists() {
+            return Ok(None);
+        }
+        match fs::create_dir(&dir) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if !is_abandoned(&dir)? {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(Problem::storage("make", &dir, &error)),
+        }
+        // The claim must outlive the machine as soon as anything in it is acknowledged.
+        files::sync_dir(&project.live())?;
+        match take(run, dir)? {
+            Some(live) => Ok(Some(live)),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes over an interrupted run. None: somebody works on it.
+    pub fn adopt(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
+        let _claims = claims(project, Sharing::Alone)?;
+        take(run, project.live().join(run.as_str()))
+    }
+
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the worker keeps what steps write.
+    pub fn logs(&self) -> PathBuf {
+        self.dir.join(LOGS)
+    }
+
+    pub fn socket(&self) -> Result<PathBuf, Problem> {
+        owner::socket_path(&self.dir)
+    }
+
+    /// The run's archive is durable: nothing of this is needed any more.
+    pub fn remove(self) -> Result<(), Problem> {
+        // Out of sight at once, so that nobody meets a run that is half removed.
+        let aside = self.dir.with_file_name(format!(".ended-{}", self.run));
+        // Whoever died while removing an earlier run of this name left its rest there.
+        if aside.exists() {
+            fs::remove_dir_all(&aside).map_err(|e| Problem::storage("remove", &aside, &e))?;
+        }
+        let removed = fs::rename(&self.dir, &aside).and_then(|()| fs::remove_dir_all(&aside));
+        removed.map_err(|error| Problem::storage("remove", &self.dir, &error))
+    }
+}
+
+/// Where in a live directory, and in an archive, logs lie.
+pub const LOGS: &str = "logs";
+
+/// How one run stands; None: there is no such run here.
+pub fn look(project: &Project, run: &RunId) -> Result<Option<Standing>, Problem> {
+    let dir = project.live().join(run.as_str());
+    if dir.is_dir() {
+        let _claims = claims(project, Sharing::Together)?;
+        if let Some(standing) = look_at(&dir)? {
+            return Ok(Some(standing));
+        }
+    }
+    let is_archived = project.runs().join(run.as_str()).is_dir();
+    Ok(is_archived.then_some(Standing::Ended))
+}
+
+/// Every live or interrupted run of a directory, by name.
+pub fn list(project: &Project) -> Result<Vec<(RunId, Standing)>, Problem> {
+    let live = project.live();
+    let entries = match fs::read_dir(&live) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Problem::storage("read", &live, &error)),
+    };
+    let _claims = claims(project, Sharing::Together)?;
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let Some(run) = entry.file_name().to_str().and_then(|name| check_run_id(name).ok()) else {
+            continue;
+        };
+        if let Some(standing) = look_at(&entry.path())? {
+            found.push((run, standing));
+        }
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Together,
+}
+
+/// Held while a claim is made or looked for: between `mkdir` and the lock nobody looks.
+fn claims(project: &Project, sharing: Sharing) -> Result<Option<File>, Problem> {
+    let path = project.live().join(".claims");
+    let opened = match sharing {
+        Sharing::Alone => OpenOptions::new().create(true).append(true).open(&path),
+        Sharing::Together => File::open(&path),
+    };
+    let file = match (opened, sharing) {
+        (Ok(file), _) => file,
+        // Nothing was ever claimed here, or it may only be read: then nobody claims either.
+        (Err(_), Sharing::Together) => return Ok(None),
+        (Err(error), Sharing::Alone) => return Err(Problem::storage("open", &path, &error)),
+    };
+    let locked = match sharing {
+        Sharing::Alone => file.lock(),
+        Sharing::Together => file.lock_shared(),
+    };
+    locked.map_err(|error| Problem::storage("lock", &path, &error))?;
+    Ok(Some(file))
+}
+
+/// Locks a directory and signs it. None: somebody holds it.
+fn take(run: &RunId, dir: PathBuf) -> Result<Option<Live>, Problem> {
+    let path = dir.join("lock");
+    let opened = OpenOptions::new().create(true).append(true).open(&path);
+    let lock = opened.map_err(|error| Problem::storage("open", &path, &error))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(Problem::storage("lock", &path, &error)),
+    }
+    let sign = serde_json::json!({
+        "run": run.as_str(),
+        "pid": std::process::id(),
+        "socket": owner::socket_path(&dir)?,
+        "started": jiff::Timestamp::now().to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    files::replace(&dir.join("owner.json"), format!("{sign:#}\n").as_bytes())?;
+    Ok(Some(Live { run: run.clone(), dir, _lock: lock }))
+}
+
+/// A claim whose process died before it signed: nothing in it was ever acknowledged.
+fn is_abandoned(dir: &Path) -> Result<bool, Problem> {
+    Ok(look_at(dir)?.is_none())
+}
+
+fn look_at(dir: &Path) -> Result<Option<Standing>, Problem> {
+    let path = dir.join("lock");
+    let is_held = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(Problem::storage("open", &path, &error)),
+        Ok(file) => match file.try_lock_shared() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Error(error)) => return Err(Problem::storage("lock", &path, &error)),
+        },
+    };
+    let sign = files::read_if_there(&dir.join("owner.json"))?;
+    Ok(match (sign, is_held) {
+        (Some(sign), true) => Some(Standing::Owned(read_sign(dir, &sign)?)),
+        (Some(_), false) => Some(Standing::Interrupted),
+        (None, _) => None,
+    })
+}
+
+fn read_sign(dir: &Path, sign: &[u8]) -> Result<Owner, Problem> {
+    let json: serde_json::Value = serde_json::from_slice(sign).unwrap_or_default();
+    let text = |key: &str| json[key].as_str().map(str::to_owned);
+    let pid = json["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+    match (pid, text("socket"), text("started"), text("version")) {
+        (Some(pid), Some(socket), Some(started), Some(version)) => {
+            Ok(Owner { pid, socket: socket.into(), started, version })
+        }
+        _ => Err(Problem::new(
+            Code::Damaged,
+            format!("{} does not say who owns the run", dir.join("owner.json").display()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The owner's socket: a live run answers `dagmar.v1` to its user's other terminals.
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::UnixListenerStream;
+
+use dagmar_common::ids::Digest;
+use dagmar_common::problem::{Code, Problem};
+use dagmar_coordinator::services::{RunDoor, Runs};
+
+use super::live::Live;
+
+/// `sun_path` of a Unix socket, its closing zero aside.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Readers get so long to take the last of what they follow when the run has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A socket that is served until this is dropped.
+pub struct OwnerSocket {
+    path: PathBuf,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl OwnerSocket {
+    /// Returns when others can connect; they are served by a thread of its own.
+    pub fn open(live: &Live, runs: Arc<dyn Runs>) -> Result<Self, Problem> {
+        let path = live.socket()?;
+        let fault = |error| Problem::storage("listen on", &path, &error);
+        // A socket of this name is a dead owner's: the lock of the run is ours.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fault(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path).map_err(fault)?;
+        listener.set_nonblocking(true).map_err(fault)?;
+        let (stop, stopped) = oneshot::channel();
+        let serve = move || serve(listener, runs, stopped);
+        let builder = std::thread::Builder::new().name("owner-socket".to_owned());
+        let thread = builder.spawn(serve).map_err(fault)?;
+        Ok(OwnerSocket { path, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for OwnerSocket {
+    fn drop(&mut self) {
+        // Whoever is gone already needs no farewell, and a socket that is gone no removal.
+        let _ = std::fs::remove_file(&self.path);
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn serve(listener: UnixListener, runs: Arc<dyn Runs>, stopped: oneshot::Receiver<()>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::warn!(%error, "other terminals cannot reach this run");
+            return;
+        }
+    };
+    runtime.block_on(async move {
+        let listener = match tokio::net::UnixListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(%error, "other terminals cannot reach this run");
+                return;
+            }
+        };
+        let (farewell, said) = oneshot::channel::<()>();
+        let server = tonic::transport::Server::builder()
+            .add_service(RunDoor::server(runs))
+            .serve_with_incoming_shutdown(
+                UnixListenerStream::new(listener).filter_map(of_this_user),
+                async move {
+                    // Sent or dropped: either way the run is over.
+                    let _ = stopped.await;
+                    drop(farewell);
+                },
+            );
+        let patience = async move {
+            let _ = said.await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            ended = server => if let Err(error) = ended {
+                tracing::warn!(%error, "the owner's socket ended");
+            },
+            () = patience => {}
+        }
+    });
+    runtime.shutdown_background();
+}
+
+/// The directory is closed to others; this holds even where somebody opened it.
+fn of_this_user(stream: std::io::Result<UnixStream>) -> Option<std::io::Result<UnixStream>> {
+    let Ok(stream) = stream else { return Some(stream) };
+    let us = rustix::process::geteuid().as_raw();
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == us || peer.uid() == 0 => Some(Ok(stream)),
+        _ => None,
+    }
+}
+
+/// The name of a live directory's socket: short, in a directory of this user alone.
+pub fn socket_path(live_dir: &Path) -> Result<PathBuf, Problem> {
+    let full = live_dir.canonicalize().unwrap_or_else(|_| live_dir.to_owned());
+    let name = format!("{:.16}.sock", Digest::of(full.as_os_str().as_encoded_bytes()));
+    let us = rustix::process::geteuid().as_raw();
+    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let given = given.filter(|dir| dir.is_absolute() && dir.is_dir()).map(|dir| dir.join("dagmar"));
+    let fits = |dir: &PathBuf| dir.join(&name).as_os_str().len() <= SOCKET_PATH_BYTES_MAX;
+    let dir = given.filter(fits).unwrap_or_else(|| PathBuf::from(format!("/tmp/dagmar-{us}")));
+    make_private(&dir, us)?;
+    Ok(dir.join(name))
+}
+
+/// A directory that is ours and closed to everybody else, made so or found so.
+fn make_private(dir: &Path, us: u32) -> Result<(), Problem> {
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(Problem::storage("make", dir, &error)),
+    }
+    let found = std::fs::symlink_metadata(dir).map_err(|e| Problem::storage("look at", dir, &e))?;
+    if found.is_dir() && found.uid() == us && found.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let name = dir.display();
+    Err(Problem::new(Code::Forbidden, format!("{name} is not a directory of this user alone"))
+        .because("sockets of live runs lie there; whoever can write to it can pose as one")
+        .try_this(format!("chmod 700 {name}    or set XDG_RUNTIME_DIR to a private directory")))
+}
+
+#[cfg(test)]
+mod tests;

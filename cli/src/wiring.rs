@@ -1,0 +1,109 @@
+//! Where the rooms of other crates are plugged into the commands: compiler, engine, log reader.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use dagmar_common::lease::LogPlace;
+use dagmar_common::problem::Problem;
+use dagmar_common::record::follow::Stream;
+use dagmar_common::value::Value;
+use dagmar_coordinator::services::Runs;
+
+use crate::arguments::BenchArguments;
+use crate::local::live::Live;
+
+/// What the commands need and other crates know.
+pub trait Wiring: Sync {
+    /// Reads, compiles and checks a pipeline and what was given for its parameters.
+    fn compile(&self, source: &PipelineSource) -> Result<Compiled, Rejected>;
+
+    /// The cluster of one live run, in this process.
+    fn open(&self, live: &Live, opening: Opening) -> Result<Box<dyn Engine>, Problem>;
+
+    /// Hands on the bytes at one place of a worker's log segments, until `take` says no.
+    fn read_log(
+        &self,
+        logs: &Path,
+        place: LogPlace,
+        take: &mut dyn FnMut(Stream, &[u8]) -> bool,
+    ) -> Result<(), Problem>;
+
+    /// The life of the process that starts and owns task processes.
+    fn supervisor(&self) -> ExitCode;
+
+    fn bench(&self, arguments: &BenchArguments) -> Result<(), Problem>;
+}
+
+pub type Wires = &'static dyn Wiring;
+
+/// A cluster in this process: one replica, one worker, one run.
+pub trait Engine: Send {
+    fn runs(&self) -> Arc<dyn Runs>;
+
+    /// Kills what runs, at once; the run ends as cancelled.
+    fn kill(&self);
+
+    /// Stops every thread and the supervisor. What was acknowledged stays on the disk.
+    fn close(self: Box<Self>);
+}
+
+/// What an engine is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// An empty directory; a submission comes next.
+    New,
+    /// An interrupted run goes on.
+    Resume,
+    /// An interrupted run is looked at: nothing starts and nothing is written.
+    Look,
+}
+
+/// A pipeline and what was given for its parameters, unread.
+#[derive(Clone, Debug, Default)]
+pub struct PipelineSource {
+    pub file: PathBuf,
+    /// `--params`.
+    pub parameters_file: Option<PathBuf>,
+    /// Each `-p` as it was typed.
+    pub arguments: Vec<String>,
+    /// `*_PRM_*`: names and texts.
+    pub environment: Vec<(String, String)>,
+    pub with_color: bool,
+    pub width: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What the pipeline calls itself; empty: nothing.
+    pub name: String,
+    pub step_count: usize,
+    /// Canonical bytes.
+    pub graph: Bytes,
+    /// Merged and checked, sorted by name.
+    pub parameters: Vec<(Arc<str>, Value)>,
+    pub warnings: Vec<Finding>,
+}
+
+/// Every finding of a pipeline that cannot run.
+#[derive(Clone, Debug, Default)]
+pub struct Rejected {
+    pub findings: Vec<Finding>,
+    /// Found and not kept.
+    pub left_out: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub is_error: bool,
+    /// `E0102`.
+    pub code: String,
+    pub message: String,
+    /// `file:line:column`; empty for what stands in no file.
+    pub place: String,
+    pub help: String,
+    /// As people read it: with its place, an excerpt and marks.
+    pub rendered: String,
+}

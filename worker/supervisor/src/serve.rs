@@ -1,0 +1,333 @@
+//! The loop of the supervisor: requests in, events out, processes and pipes and alarms between.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec};
+use rustix::io::Errno;
+
+use crate::bounds::{ORPHANS_EVERY_US, TURN_BYTES_MAX, WATCH_AFTER_US};
+use crate::clock;
+use crate::end;
+use crate::environment::Environments;
+use crate::family::Orphans;
+use crate::fences::Started as StartedFences;
+use crate::outgoing::Outgoing;
+use crate::output::Turn;
+use crate::protocol::{Event, Frames, Started, Stream};
+use crate::spawn::{Begun, Finished, NotStarted, Spawners};
+use crate::table::Table;
+
+/// What epoll calls the files that are no task's.
+const CONTROL: u64 = u64::MAX;
+const BELL: u64 = u64::MAX - 1;
+
+/// What epoll calls the files of a task: its slot, and which of them.
+pub fn token(slot: u32, which: Which) -> u64 {
+    u64::from(slot) << 2 | which as u64
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Process = 0,
+    Stdout = 1,
+    Stderr = 2,
+}
+
+/// Everything a supervisor knows.
+pub struct Supervisor {
+    pub(crate) control: OwnedFd,
+    pub(crate) frames: Frames,
+    /// The hello was read.
+    pub(crate) greeted: bool,
+    /// A shutdown was asked: nothing begins any more.
+    pub(crate) closing: bool,
+    pub(crate) environments: Environments,
+    pub(crate) started: StartedFences,
+    pub(crate) tasks: Table,
+    pub(crate) spawners: Spawners,
+    /// Jobs whose result is not taken yet.
+    pub(crate) outstanding: usize,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) orphans: Orphans,
+    polling: Polling,
+}
+
+/// What the loop itself needs.
+struct Polling {
+    epoll: Arc<OwnedFd>,
+    bell: Arc<OwnedFd>,
+    finished: Vec<Finished>,
+    /// Tasks whose pipes are not watched yet, oldest first.
+    young: VecDeque<(u64, u32, u64)>,
+    /// Pipes that have something.
+    readable: VecDeque<(u32, u64, Stream)>,
+    waste: Vec<u8>,
+    orphans_at: u64,
+    control_ready: bool,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The daemon is gone, or what it says is no message.
+    Closed,
+    /// It was asked, and every task has ended.
+    Shutdown,
+}
+
+impl Supervisor {
+    pub fn new(control: OwnedFd) -> io::Result<Self> {
+        let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let bell = Arc::new(bell);
+        rustix::io::ioctl_fionbio(&control, true)?;
+        let both = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&*epoll, &control, EventData::new_u64(CONTROL), both)?;
+        epoll::add(&*epoll, &*bell, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
+        Ok(Supervisor {
+            control,
+            frames: Frames::default(),
+            greeted: false,
+            closing: false,
+            environments: Environments::default(),
+            started: StartedFences::default(),
+            tasks: Table::default(),
+            spawners: Spawners::start(epoll.clone(), bell.clone())?,
+            outstanding: 0,
+            outgoing: Outgoing::default(),
+            orphans: Orphans::of_this_process(),
+            polling: Polling {
+                epoll,
+                bell,
+                finished: Vec::new(),
+                young: VecDeque::new(),
+                readable: VecDeque::new(),
+                waste: Vec::new(),
+                orphans_at: 0,
+                control_ready: true,
+            },
+        })
+    }
+
+    /// Until the daemon is gone; then every process that it had started is, too.
+    pub fn run(mut self) -> Ending {
+        let ending = self.turn_until_closed();
+        end::kill_everything(&mut self);
+        ending
+    }
+
+    fn turn_until_closed(&mut self) -> Ending {
+        let mut events = Vec::with_capacity(256);
+        loop {
+            let timeout = self.timeout(clock::boot_us());
+            match epoll::wait(
+                &*self.polling.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return Ending::Closed,
+            }
+            let now = clock::boot_us();
+            self.take_begun(now);
+            for event in events.drain(..) {
+                self.hear(event, now);
+            }
+            self.read_pipes(now);
+            self.ring_alarms(now);
+            // Last, so that no event of this turn meets a slot that was given anew.
+            if self.polling.control_ready {
+                match self.read_requests(now) {
+                    Ok(()) => self.polling.control_ready = false,
+                    Err(()) => return Ending::Closed,
+                }
+            }
+            self.watch_grown(now);
+            self.look_for_orphans(now);
+            if self.outgoing.flush(now, &self.control).is_err() {
+                return Ending::Closed;
+            }
+            if self.closing && self.tasks.is_empty() && self.outgoing.is_empty() {
+                return Ending::Shutdown;
+            }
+        }
+    }
+
+    fn timeout(&self, now: u64) -> Option<Timespec> {
+        let polling = &self.polling;
+        let young = polling.young.front().map(|(at, ..)| *at);
+        let begun = (self.outstanding > 0).then_some(now + WATCH_AFTER_US);
+        let orphans = (!self.tasks.is_empty()).then_some(polling.orphans_at);
+        let readable = (!polling.readable.is_empty() && !self.outgoing.is_full()).then_some(now);
+        let next = [young, begun, orphans, readable, self.tasks.next_alarm(), self.outgoing.due()];
+        let wait = next.into_iter().flatten().min()?.saturating_sub(now);
+        Some(Timespec {
+            tv_sec: (wait / 1_000_000) as i64,
+            tv_nsec: (wait % 1_000_000 * 1_000) as i64,
+        })
+    }
+
+    fn hear(&mut self, event: epoll::Event, now: u64) {
+        // Packed in the kernel's struct, so copied out before use.
+        let (data, flags) = (event.data, event.flags);
+        match data.u64() {
+            CONTROL => {
+                if flags.intersects(EventFlags::OUT) {
+                    self.outgoing.unblock();
+                }
+                let read = EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+                self.polling.control_ready |= flags.intersects(read);
+            }
+            BELL => {
+                let _ = rustix::io::read(&*self.polling.bell, &mut [0; 8]);
+            }
+            token => {
+                let slot = (token >> 2) as u32;
+                match token & 3 {
+                    0 => self.leader_ended(slot, now),
+                    1 => self.queue_pipe(slot, Stream::Stdout),
+                    _ => self.queue_pipe(slot, Stream::Stderr),
+                }
+            }
+        }
+    }
+
+    /// Takes what the spawn threads have done.
+    pub(crate) fn take_begun(&mut self, now: u64) {
+        if self.outstanding == 0 {
+            return;
+        }
+        let mut finished = std::mem::take(&mut self.polling.finished);
+        self.spawners.finished(&mut finished);
+        for (slot, result) in finished.drain(..) {
+            self.outstanding -= 1;
+            match result {
+                Ok(begun) => self.begun(slot, begun, now),
+                Err(failure) => self.not_started(slot, failure),
+            }
+        }
+        self.polling.finished = finished;
+    }
+
+    fn begun(&mut self, slot: u32, begun: Begun, now: u64) {
+        let Some(task) = self.tasks.get(slot) else { return };
+        let fence = task.fence;
+        let (wall_us, boot_us) = (begun.wall_us, begun.boot_us);
+        let pid = begun.pid.as_raw_nonzero().get() as u32;
+        task.begin(begun);
+        let due = task.due();
+        let asked = task.asked.take();
+        let event = Event::Started(Started { fence, pid, wall_us, boot_us });
+        self.outgoing.push_lazily(&event, now);
+        self.polling.young.push_back((boot_us + WATCH_AFTER_US, slot, fence));
+        self.tasks.set_alarm(slot, due);
+        if let Some(asked) = asked {
+            self.ask(slot, asked, now);
+        }
+    }
+
+    fn not_started(&mut self, slot: u32, failure: NotStarted) {
+        let Some(task) = self.tasks.remove(slot) else { return };
+        let event = match task.asked {
+            Some(_) => Event::NeverBegan { fence: task.fence },
+            None => {
+                Event::NotStarted { fence: task.fence, step: failure.step, errno: failure.errno }
+            }
+        };
+        self.outgoing.push(&event);
+    }
+
+    /// Watches the pipes of what lives longer than a moment.
+    fn watch_grown(&mut self, now: u64) {
+        while let Some((at, slot, fence)) = self.polling.young.front().copied() {
+            let here = self.tasks.get(slot).is_some_and(|task| task.fence == fence);
+            if here && at > now {
+                return;
+            }
+            self.polling.young.pop_front();
+            if here {
+                self.watch(slot);
+            }
+        }
+    }
+
+    pub(crate) fn watch(&mut self, slot: u32) {
+        let Some(process) = self.tasks.get(slot).and_then(|task| task.process.as_mut()) else {
+            return;
+        };
+        if std::mem::replace(&mut process.watched, true) {
+            return;
+        }
+        for (pipe, which) in process.pipes.iter().zip([Which::Stdout, Which::Stderr]) {
+            let Some(file) = pipe.file() else { continue };
+            let data = EventData::new_u64(token(slot, which));
+            // Fails only without memory; then the pipe is read at the end of its task.
+            let _ = epoll::add(&*self.polling.epoll, file, data, EventFlags::IN | EventFlags::ET);
+        }
+    }
+
+    fn queue_pipe(&mut self, slot: u32, stream: Stream) {
+        let Some(task) = self.tasks.get(slot) else { return };
+        let fence = task.fence;
+        let Some(process) = &mut task.process else { return };
+        let pipe = &mut process.pipes[stream as usize];
+        if !std::mem::replace(&mut pipe.queued, true) {
+            self.polling.readable.push_back((slot, fence, stream));
+        }
+    }
+
+    fn read_pipes(&mut self, now: u64) {
+        for _ in 0..self.polling.readable.len() {
+            if self.outgoing.is_full() {
+                return;
+            }
+            let Some((slot, fence, stream)) = self.polling.readable.pop_front() else { return };
+            if self.tasks.get(slot).is_none_or(|task| task.fence != fence) {
+                continue;
+            }
+            match self.read_pipe(slot, stream, TURN_BYTES_MAX) {
+                Turn::More => self.polling.readable.push_back((slot, fence, stream)),
+                Turn::Empty => self.unqueue(slot, stream),
+                Turn::Closed => self.settle(slot, now),
+            }
+        }
+    }
+
+    fn unqueue(&mut self, slot: u32, stream: Stream) {
+        if let Some(process) = self.tasks.get(slot).and_then(|task| task.process.as_mut()) {
+            process.pipes[stream as usize].queued = false;
+        }
+    }
+
+    pub(crate) fn read_pipe(&mut self, slot: u32, stream: Stream, budget: usize) -> Turn {
+        let Some(task) = self.tasks.get(slot) else { return Turn::Closed };
+        let (fence, most) = (task.fence, task.output_max);
+        let Some(process) = &mut task.process else { return Turn::Closed };
+        let pipe = &mut process.pipes[stream as usize];
+        let before = self.outgoing.batch_len();
+        let turn = pipe.read(fence, most, budget, self.outgoing.batch(), &mut self.polling.waste);
+        self.outgoing.grew_from(before);
+        turn
+    }
+
+    fn ring_alarms(&mut self, now: u64) {
+        while let Some(slot) = self.tasks.take_due(now) {
+            let Some(task) = self.tasks.get(slot) else { continue };
+            task.ring(now);
+            let due = task.due();
+            self.tasks.set_alarm(slot, due);
+            self.settle(slot, now);
+        }
+    }
+
+    fn look_for_orphans(&mut self, now: u64) {
+        if now >= self.polling.orphans_at && !self.tasks.is_empty() {
+            self.polling.orphans_at = now + ORPHANS_EVERY_US;
+            self.sweep_orphans();
+        }
+    }
+}
