@@ -116,21 +116,44 @@ fn report(name: &str, graph: &Graph, items: &str) {
     bench.spent = Duration::ZERO;
     bench.longest = Duration::ZERO;
     let mut waiting: Vec<Fence> = bench.starts().collect();
-    let (mut outcomes, mut entries) = (0_u64, 0_u64);
-    let mut peak = before;
-    let mut frozen = Duration::ZERO;
     let cpu_before = cpu();
+    let played = play(&mut bench, &mut waiting, before);
+    let cpu = cpu().saturating_sub(cpu_before);
+    let counts = bench.state.runs().next().map(|run| run.counts()).unwrap_or_default();
+    let done = counts.ended().max(nodes);
+    println!("{name}:");
+    println!(
+        "  submit {submitted:.1?}, {done} nodes in {:.2?}, {} entries",
+        bench.spent, played.entries
+    );
+    let rate = |count: u64| count as f64 / bench.spent.as_secs_f64();
+    println!("  {:.0} nodes/s, {:.0} outcomes/s", rate(done), rate(played.outcomes));
+    // The machine may be busy; making the batches is in this one.
+    println!("  {:.0} nodes/s of processor time", done as f64 / cpu.as_secs_f64());
+    println!("  longest entry {:.2?}, longest freeze {:.2?}", bench.longest, played.frozen);
+    let grown = played.peak.max(resident()).saturating_sub(before) as f64 / 1024.0;
+    let each = grown * 1024.0 * 1024.0 / done as f64;
+    println!("  resident memory grew by {grown:.1} MiB, {each:.0} bytes a node");
+    snapshot(&mut bench.state);
+}
+
+struct Played {
+    outcomes: u64,
+    entries: u64,
+    peak: u64,
+    frozen: Duration,
+}
+
+/// Answers every start at once until the run has ended.
+fn play(bench: &mut Bench, waiting: &mut Vec<Fence>, before: u64) -> Played {
+    let mut played = Played { outcomes: 0, entries: 0, peak: before, frozen: Duration::ZERO };
     loop {
-        let ended = bench
-            .applied
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Event(Event::RunEnded { .. })));
-        if ended {
-            break;
+        let is_end = |effect: &Effect| matches!(effect, Effect::Event(Event::RunEnded { .. }));
+        if bench.applied.effects.iter().any(is_end) {
+            return played;
         }
-        outcomes += waiting.len() as u64;
-        entries += 1;
+        played.outcomes += waiting.len() as u64;
+        played.entries += 1;
         let command = match waiting.is_empty() {
             true => Command::Continue,
             false => Command::Outcomes {
@@ -140,29 +163,35 @@ fn report(name: &str, graph: &Graph, items: &str) {
         };
         bench.apply(vec![command]);
         waiting.extend(bench.starts());
-        if entries % 64 == 0 {
-            peak = peak.max(resident());
+        if played.entries % 64 == 0 {
+            played.peak = played.peak.max(resident());
         }
-        if entries % 997 == 0 {
+        if played.entries % 997 == 0 {
             let began = Instant::now();
             drop(bench.state.freeze());
-            frozen = frozen.max(began.elapsed());
+            played.frozen = played.frozen.max(began.elapsed());
         }
     }
-    let cpu = cpu().saturating_sub(cpu_before);
-    let counts = bench.state.runs().next().map(|run| run.counts()).unwrap_or_default();
-    let done = counts.ended().max(nodes);
-    println!("{name}:");
-    println!("  submit {submitted:.1?}, {done} nodes in {:.2?}, {entries} entries", bench.spent);
-    let rate = |count: u64| count as f64 / bench.spent.as_secs_f64();
-    println!("  {:.0} nodes/s, {:.0} outcomes/s", rate(done), rate(outcomes));
-    // The machine may be busy; making the batches is in this one.
-    println!("  {:.0} nodes/s of processor time", done as f64 / cpu.as_secs_f64());
-    println!("  longest entry {:.2?}, longest freeze {frozen:.2?}", bench.longest);
-    let grown = peak.max(resident()).saturating_sub(before) as f64 / 1024.0;
+}
+
+fn snapshot(state: &mut State) {
+    let began = Instant::now();
+    let frozen = state.freeze();
+    let froze = began.elapsed();
+    let mut chunks = Vec::new();
+    let written = frozen.write(&mut |chunk| {
+        chunks.push(chunk.to_vec());
+        Ok(())
+    });
+    let wrote = began.elapsed();
+    let bytes: usize = chunks.iter().map(Vec::len).sum();
+    let began = Instant::now();
+    let restored = State::restore(&chunks).is_ok() && written.is_ok();
     println!(
-        "  resident memory grew by {grown:.1} MiB, {:.0} bytes a node",
-        grown * 1024.0 * 1024.0 / done as f64
+        "  snapshot of {} MiB: frozen in {froze:.1?}, written in {wrote:.1?}, restored in {:.1?}: {}",
+        bytes >> 20,
+        began.elapsed(),
+        if restored { "whole" } else { "broken" }
     );
 }
 

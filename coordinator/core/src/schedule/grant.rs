@@ -188,9 +188,7 @@ impl State {
         let class = &mut self.schedule.classes[turn.class as usize];
         let is_alone = is_alone && class.waiting.len() == 1;
         class.stuck_since = entry.now;
-        if let Some(worker) = class.reserved.take() {
-            self.workers.get_mut(worker).reserved_for = None;
-        }
+        self.unreserve(turn.class);
         let count = if is_alone { room } else { 1 };
         for _ in 0..count {
             if !self.grant(head.slot, turn.class, turn.at, is_charged, entry, out) {
@@ -256,9 +254,7 @@ impl State {
         for number in 0..self.schedule.classes.len() as u32 {
             let class = &mut self.schedule.classes[number as usize];
             if class.waiting.is_empty() {
-                if let Some(worker) = class.reserved.take() {
-                    self.workers.get_mut(worker).reserved_for = None;
-                }
+                self.unreserve(number);
                 continue;
             }
             if class.reserved.is_some() || entry.now < class.stuck_since + RESERVE_AFTER {
@@ -275,5 +271,13 @@ impl State {
                 self.workers.get_mut(worker).reserved_for = Some(number);
             }
         }
+    }
+
+    /// The worker is everybody's again: whoever found it taken looks once more.
+    fn unreserve(&mut self, class: u32) {
+        let Some(worker) = self.schedule.classes[class as usize].reserved.take() else { return };
+        self.workers.get_mut(worker).reserved_for = None;
+        self.schedule.fresh.insert(worker);
+        self.schedule.is_unfinished = true;
     }
 }

@@ -2,7 +2,7 @@
 
 use dagmar_common::graph::Graph;
 use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
-use dagmar_common::lease::{Ending, ExitReason};
+use dagmar_common::lease::{Ending, ExitReason, Outcome};
 use dagmar_common::limits::{CRASH_LIMIT, LOST_AFTER};
 use dagmar_common::record::{AttemptStatus, RunStatus};
 use dagmar_common::time::Span;
@@ -235,6 +235,40 @@ fn a_large_trial_that_waits_long_gets_a_worker_for_itself() {
     assert_eq!(world.paths(), ["large"], "{:?}", why(&world.state, run, Some("large")));
     let other = why(&world.state, run, Some("t29"));
     assert!(matches!(other[0], Reason::Needs { .. }));
+}
+
+#[test]
+fn a_worker_that_is_no_longer_reserved_is_everybodys_again() {
+    let mut world = World::new(2);
+    world.apply(vec![Command::Hello(hello(WorkerId(8), 1, 2))]);
+    let small: Vec<_> = (0..30).map(|number| task(&format!("t{number}"))).collect();
+    world.submit(&graph(&small), &[]);
+    world.submit(&graph(&[task("large").cpus(2_000)]), &[]);
+    let slow = |world: &World, worker: u32| -> Vec<_> {
+        let fences = world.state.leases_of(WorkerNo(worker));
+        let slow = fences.map(|fence| {
+            let ending = Ending::Failed(ExitReason::Code(1));
+            Outcome { took: Span::from_secs(10), ..outcome(fence, ending, &[]) }
+        });
+        slow.collect()
+    };
+    let end = |world: &mut World, outcomes: Vec<Outcome>| {
+        world.apply(vec![Command::Outcomes { worker: WORKER, outcomes }]);
+        world.settle();
+    };
+    // The small ones still get their turns; the large one waits for a minute and reserves.
+    world.time = 50_000_000;
+    let one = slow(&world, 1)[..1].to_vec();
+    end(&mut world, one);
+    world.time = 70_000_000;
+    world.apply(vec![Command::Continue]);
+    let one = slow(&world, 0)[..1].to_vec();
+    end(&mut world, one);
+    assert_eq!(world.state.leases_of(WorkerNo(0)).count(), 1, "one cpu waits for the large one");
+    let both = slow(&world, 1);
+    end(&mut world, both);
+    assert_eq!(world.state.leases_of(WorkerNo(1)).count(), 1, "the large one runs elsewhere");
+    assert_eq!(world.state.leases_of(WorkerNo(0)).count(), 2, "and no cpu is idle");
 }
 
 #[test]

@@ -137,11 +137,27 @@ impl State {
         for (number, class) in (0..).zip(&self.schedule.classes) {
             let expected = waiting.remove(&number).unwrap_or_default();
             holds!(class.waiting == expected, "class {number} does not know who waits");
+            let idle = self.idle_for(number);
+            let may_wait = class.waiting.is_empty() || self.schedule.is_unfinished;
+            holds!(may_wait || idle.is_none(), "class {number} waits, and {idle:?} is idle");
             if let Some(worker) = class.reserved {
                 let reserved_for = self.workers.get(worker).reserved_for;
                 holds!(reserved_for == Some(number), "class {number} reserves in vain");
             }
         }
         Ok(())
+    }
+
+    /// A worker that could run a trial of the class now.
+    fn idle_for(&self, class: u32) -> Option<WorkerNo> {
+        let need = u64::from(self.schedule.need(class));
+        let mut workers = (0..).map(WorkerNo).zip(&self.workers.rows);
+        let idle = workers.find(|(_, worker)| {
+            worker.is_ready(self.reign)
+                && worker.ahead == 0
+                && worker.free() >= need
+                && worker.reserved_for.is_none_or(|reserved| reserved == class)
+        });
+        idle.map(|(number, _)| number)
     }
 }
