@@ -262,6 +262,34 @@ fn what_is_finished_is_recorded_before_the_worker_is_ready_again() {
 }
 
 #[test]
+fn a_hello_is_not_answered_while_something_about_its_worker_is_under_way() {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    desk.says(1, outcomes(&[1]));
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    desk.greets(2, 1, &[(1, HeldAs::Finished), (2, HeldAs::Running)]);
+    desk.confirm();
+    desk.check("1: start [1, 2], proposes Outcomes 1");
+    desk.apply();
+    desk.check("2: answer 1=Report 2=Keep");
+}
+
+#[test]
+fn what_is_cancelled_is_never_started_again() {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    let (request, run) = (RequestId(2), RunId::new("r"));
+    desk.apply_all(vec![Command::Cancel { request, run, reason: "enough".into() }]);
+    desk.greets(2, 1, &[(1, HeldAs::Running)]);
+    desk.confirm();
+    desk.check("1: start [1, 2], proposes Ready, 2: answer 1=Cancel, 2: cancel [2]");
+    desk.says(2, FromWorker::Returned(vec![Returned { fence: Fence(2), started: false }]));
+    desk.apply();
+    desk.check("proposes Returned 1, 2: recorded [2]");
+}
+
+#[test]
 fn outcomes_of_one_turn_become_one_command_and_never_too_large_a_one() {
     let mut desk = Desk::ready();
     let inputs = (1..=3).map(|fence| desk.word(1, outcomes(&[fence]))).collect();
