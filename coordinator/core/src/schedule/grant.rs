@@ -222,7 +222,6 @@ impl State {
         run.leases += 1;
         self.leases.last_fence += 1;
         let fence = Fence(self.leases.last_fence);
-        let number = run.number;
         let node = run.nodes.get_mut(row);
         let before = Fence(std::mem::replace(&mut node.fence, fence.0));
         node.status = NodeStatus::Leased;
@@ -232,7 +231,6 @@ impl State {
         self.leases.insert(
             fence,
             LeaseRow {
-                run: number,
                 slot,
                 node: row,
                 class,

@@ -34,6 +34,21 @@ impl Schedule {
         place as u32
     }
 
+    /// A copy without what follows from the runs.
+    pub fn freeze(&self) -> Self {
+        let bare = |class: &Class| {
+            let mut bare = Class::new(class.resources, class.stuck_since);
+            (bare.mean, bare.is_new) = (class.mean, class.is_new);
+            (bare.cursor, bare.reserved) = (class.cursor, class.reserved);
+            bare
+        };
+        Schedule {
+            classes: self.classes.iter().map(bare).collect(),
+            fresh: self.fresh.clone(),
+            is_unfinished: self.is_unfinished,
+        }
+    }
+
     pub fn need(&self, class: u32) -> u32 {
         self.classes[class as usize].need()
     }

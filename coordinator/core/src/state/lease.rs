@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dagmar_common::ids::{Fence, RunNo, WorkerNo};
+use dagmar_common::ids::{Fence, WorkerNo};
 
 /// Fences side by side in one page.
 const PAGE_FENCES: u64 = 64;
@@ -12,7 +12,6 @@ const DEAD_FENCES_MAX: usize = 1 << 20;
 /// One lease, live or *lapsed*: taken from its worker while its trial still waits under it.
 #[derive(Clone, Debug)]
 pub(crate) struct LeaseRow {
-    pub run: RunNo,
     pub slot: u32,
     pub node: u32,
     pub class: u32,

@@ -47,11 +47,10 @@ pub(crate) struct MapRow {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum MapPhase {
-    Running = 0,
-    Merging = 1,
-    Ended = 2,
+    Running,
+    Merging,
+    Ended,
 }
 
 /// A range of items that ended alike.

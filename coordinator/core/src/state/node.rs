@@ -63,37 +63,18 @@ impl Marks {
 
 /// Why a node ended as it did, where its trials do not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum Why {
     #[default]
-    Plain = 0,
-    UpstreamFailed = 1,
-    UpstreamSkipped = 2,
-    NotReached = 3,
-    CrashLimit = 4,
-    NoParameter = 5,
-    NotAList = 6,
-    RunStopped = 7,
-    CancelUnconfirmed = 8,
-    ItemsFailed = 9,
-}
-
-impl Why {
-    pub fn from_number(number: u8) -> Option<Self> {
-        Some(match number {
-            0 => Why::Plain,
-            1 => Why::UpstreamFailed,
-            2 => Why::UpstreamSkipped,
-            3 => Why::NotReached,
-            4 => Why::CrashLimit,
-            5 => Why::NoParameter,
-            6 => Why::NotAList,
-            7 => Why::RunStopped,
-            8 => Why::CancelUnconfirmed,
-            9 => Why::ItemsFailed,
-            _ => return None,
-        })
-    }
+    Plain,
+    UpstreamFailed,
+    UpstreamSkipped,
+    NotReached,
+    CrashLimit,
+    NoParameter,
+    NotAList,
+    RunStopped,
+    CancelUnconfirmed,
+    ItemsFailed,
 }
 
 impl NodeRow {

@@ -83,6 +83,11 @@ impl Timers {
         self.order.first().map(|(deadline, ..)| *deadline)
     }
 
+    pub fn freeze(&mut self) -> Self {
+        let (free, sequence) = (self.free, self.sequence);
+        Timers { rows: self.rows.freeze(), free, sequence, order: BTreeSet::new() }
+    }
+
     /// Puts together again what follows from the rows.
     pub fn derive(&mut self) {
         self.order = (0..)
@@ -96,9 +101,5 @@ impl Timers {
         let mut derived = self.clone();
         derived.derive();
         derived.order == self.order
-    }
-
-    pub fn get(&self, place: u32) -> Option<&TimerRow> {
-        ((place as usize) < self.rows.len()).then(|| self.rows.get(place))
     }
 }

@@ -21,6 +21,9 @@ pub const WORKER: WorkerId = WorkerId(7);
 
 pub struct World {
     pub state: State,
+    /// Restored from the state's own snapshot now and then; it must do the same ever after.
+    pub twin: State,
+    entries: u64,
     pub time: u64,
     pub applied: Applied,
     /// What the worker was told to run and has not answered.
@@ -28,6 +31,8 @@ pub struct World {
     /// Of the newest status of each node, by path.
     pub statuses: BTreeMap<(RunNo, String), NodeStatus>,
     pub ended: BTreeMap<RunNo, RunStatus>,
+    /// What each task that began saw, by path.
+    pub seen: BTreeMap<String, BTreeMap<String, String>>,
     pub cancels: Vec<Fence>,
     pub answers: Vec<(Fence, bool)>,
     requests: u128,
@@ -45,11 +50,14 @@ impl World {
     pub fn empty() -> Self {
         World {
             state: State::new(),
+            twin: State::new(),
+            entries: 0,
             time: 0,
             applied: Applied::default(),
             running: BTreeMap::new(),
             statuses: BTreeMap::new(),
             ended: BTreeMap::new(),
+            seen: BTreeMap::new(),
             cancels: Vec::new(),
             answers: Vec::new(),
             requests: 0,
@@ -66,7 +74,9 @@ impl World {
         stored::encode_batch(&batch, &mut bytes);
         let read = stored::decode_batch(&bytes).expect("what was written can be read");
         assert_eq!(read, batch);
-        self.state.apply(Position { index, term }, read, &mut self.applied);
+        let position = Position { index, term };
+        self.state.apply(position, read.clone(), &mut self.applied);
+        self.follow(position, read);
         if let Err(broken) = self.state.check() {
             panic!("after entry {index}: {broken}");
         }
@@ -74,12 +84,31 @@ impl World {
         self.applied.replies.clone()
     }
 
+    /// The twin applies the same; sometimes it is made anew.
+    fn follow(&mut self, position: Position, batch: Batch) {
+        let mut applied = Applied::default();
+        self.twin.apply(position, batch, &mut applied);
+        assert_eq!(applied.replies, self.applied.replies, "entry {}", position.index);
+        assert_eq!(applied.effects, self.applied.effects, "entry {}", position.index);
+        self.entries += 1;
+        if Fence(self.entries).hash().is_multiple_of(4) {
+            let chunks = snapshot(&mut self.state);
+            assert!(chunks == snapshot(&mut self.twin), "the twin's bytes differ");
+            self.twin = State::restore(&chunks).expect("a snapshot can be restored");
+            assert!(chunks == snapshot(&mut self.twin), "the restored bytes differ");
+        }
+    }
+
     fn watch(&mut self) {
         for effect in &self.applied.effects {
             match effect {
                 Effect::Start { worker, fence } => {
                     let start = self.state.start_message(*worker, *fence);
-                    self.running.insert(*fence, start.expect("a grant can be started"));
+                    let start = start.expect("a grant can be started");
+                    let seen = start.scope.flatten().into_iter();
+                    let seen = seen.map(|(name, value)| (name.to_string(), value.spelled().into()));
+                    self.seen.insert(start.name.path.to_string(), seen.collect());
+                    self.running.insert(*fence, start);
                 }
                 Effect::Cancel { fence, .. } => self.cancels.push(*fence),
                 Effect::Recorded { fence, .. } => self.answers.push((*fence, true)),
@@ -206,6 +235,16 @@ impl World {
         let start = &self.running[&self.fence(path)];
         start.scope.get(name).map(|value| value.spelled().to_owned())
     }
+}
+
+pub fn snapshot(state: &mut State) -> Vec<Vec<u8>> {
+    let mut chunks = Vec::new();
+    let written = state.freeze().write(&mut |chunk| {
+        chunks.push(chunk.to_vec());
+        Ok(())
+    });
+    written.expect("memory takes what it is given");
+    chunks
 }
 
 pub fn hello(worker: WorkerId, incarnation: u64, cpus: u32) -> WorkerHello {
