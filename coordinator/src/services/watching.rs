@@ -24,7 +24,7 @@ const EVENTS_A_LOOK: usize = 256;
 pub fn watch(here: &Here, run: &RunId, detail: Detail) -> Result<Receiver<Change>, Problem> {
     // First the events, then the look: what happens between is seen twice rather than never.
     let watched = here.handle.watch(Interest::Nodes).map_err(|it| here.stopped(it))?;
-    let number = here.look(run, RunView::number)?;
+    let number = here.look(run, |view| view.number())?;
     let (changes, receiver) = bounded(CHANGES_MAX);
     let watcher = Watcher { here: here.clone(), run: run.clone(), number, detail, changes };
     spawn("watch", move || watcher.run(&watched))?;
@@ -112,7 +112,7 @@ impl Watcher {
     }
 
     fn ended_already(&self) -> bool {
-        let record = self.here.look(&self.run, RunView::record);
+        let record = self.here.look(&self.run, |view| view.record());
         let Ok(record) = record else { return true };
         if record.status == RunStatus::Running {
             return false;

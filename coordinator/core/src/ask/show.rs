@@ -10,7 +10,7 @@ use dagmar_common::value::Value;
 use dagmar_common::view::Scope;
 
 use super::NodeRecords;
-use crate::state::node::NONE;
+use super::find::{Found, find};
 use crate::state::run::{RunRow, Stop};
 use crate::state::{Known, State, Summary};
 
@@ -145,70 +145,19 @@ impl<'a> RunView<'a> {
         parameters(&Scope { overlay, base: Some(self.run.initial.clone()) })
     }
 
-    /// Counts of the nodes under one composite, in the frame that `indices` name.
-    pub fn composite_counts(
-        &self,
-        section: SectionNo,
-        node: NodeNo,
-        indices: &[u32],
-    ) -> Option<Counts> {
-        let run = self.run;
-        let map = match (section.0, indices) {
-            (0, []) => run.nodes.get(run.frames.get(0).first + node.0).link,
-            (0, _) | (_, []) => return None,
-            (_, [around @ .., item]) => {
-                let (above, composite) = run.graph.graph.section(section).parent()?;
-                self.map_in(above, composite, around, *item, node)?
-            }
-        };
-        (map != NONE).then(|| run.maps.get(map).counts)
+    /// Counts of the nodes under the composite at `path`, frames that are to come included.
+    pub fn composite_counts(&self, path: &str) -> Option<Counts> {
+        let map = find(self.run, path)?.map(self.run)?;
+        Some(self.run.maps.get(map).counts)
     }
 
-    /// The map of `node` in the frame of `item` of the composite above.
-    fn map_in(
-        &self,
-        section: SectionNo,
-        composite: NodeNo,
-        indices: &[u32],
-        item: u32,
-        node: NodeNo,
-    ) -> Option<u32> {
-        let run = self.run;
-        let map = match (section.0, indices) {
-            (0, []) => run.nodes.get(run.frames.get(0).first + composite.0).link,
-            (0, _) | (_, []) => return None,
-            (_, [around @ .., outer]) => {
-                let (above, parent) = run.graph.graph.section(section).parent()?;
-                self.map_in(above, parent, around, *outer, composite)?
-            }
-        };
-        if map == NONE {
-            return None;
-        }
-        let open = run
-            .frames
-            .iter()
-            .find(|frame| !frame.is_free() && frame.map == map && frame.item == item);
-        match open {
-            Some(frame) => Some(run.nodes.get(frame.row(node)).link),
-            None => {
-                let past = run.maps.get(map).past_from(item)?;
-                Some(run.past.get(past.block + node.0).map)
-            }
-        }
-    }
-
-    /// Where a step stands now, in the frame that `indices` name; None where it has no frame.
-    pub fn status_of(
-        &self,
-        section: SectionNo,
-        node: NodeNo,
-        indices: &[u32],
-    ) -> Option<NodeStatus> {
-        let frame = self.run.frames.iter().find(|frame| {
-            !frame.is_free() && frame.section == section && *frame.indices == *indices
-        })?;
-        Some(self.run.nodes.get(frame.row(node)).status)
+    /// Where the step at `path` stands; `Waiting` where its item has no frame yet.
+    pub fn status_of(&self, path: &str) -> Option<NodeStatus> {
+        Some(match find(self.run, path)? {
+            Found::Row(row) => self.run.nodes.get(row).status,
+            Found::Past { status, .. } => status,
+            Found::Unopened { .. } => NodeStatus::Waiting,
+        })
     }
 }
 

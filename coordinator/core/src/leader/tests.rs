@@ -93,8 +93,9 @@ impl Desk {
         let position = Position { index: LogIndex(self.index), term: self.term };
         let batch = Batch { term: self.term, at: self.now().log, wall: WallTime(0), commands };
         let (mut applied, mut out) = (Applied::default(), Vec::new());
-        self.state.apply(position, batch.clone(), &mut applied);
-        self.leader.applied(position, &batch, &applied.effects, &self.state, &mut out);
+        self.leader.committed(position, &batch);
+        self.state.apply(position, batch, &mut applied);
+        self.leader.applied(position.index, &applied.effects, &self.state, &mut out);
         self.leader.check();
         self.take(out);
     }

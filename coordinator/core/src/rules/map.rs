@@ -6,7 +6,6 @@ use dagmar_common::graph::CompositeMode;
 use dagmar_common::ids::CompositeNo;
 use dagmar_common::limits::MAP_FRAMES_OPEN_MIN;
 use dagmar_common::record::{Counts, NodeStatus};
-use dagmar_common::value::Value;
 use dagmar_common::view::View;
 
 use crate::ask::scope;
@@ -218,7 +217,6 @@ impl Turn<'_> {
     pub(super) fn end_map(&mut self, map: u32, status: NodeStatus, why: Why) {
         let row = self.run.maps.get_mut(map);
         row.phase = MapPhase::Ended;
-        row.items = Value::from_spelled("");
         row.merge = Merge::default();
         let node = row.node;
         self.end_node(node, status, why, NONE);
