@@ -6,7 +6,7 @@
 //! for; `3 | fence u64 | pid u32 | microseconds since boot u64` when it began; `4 | fence u64`
 //! when nothing of it runs any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -53,6 +53,8 @@ pub struct Records {
     waiting: Vec<u8>,
     head: Vec<u8>,
     open: BTreeMap<Fence, Option<Began>>,
+    /// Of those that wait to be written, the ones that have not ended.
+    news: BTreeSet<Fence>,
 }
 
 /// What a worker of an earlier life left.
@@ -77,22 +79,32 @@ impl Records {
             waiting: Vec::new(),
             head,
             open: BTreeMap::new(),
+            news: BTreeSet::new(),
         })
     }
 
     pub fn asked(&mut self, fence: Fence) {
         Record::Asked { fence }.seal_into(&mut self.waiting);
         self.open.insert(fence, None);
+        self.news.insert(fence);
     }
 
     pub fn began(&mut self, began: Began) {
         Record::Began(began).seal_into(&mut self.waiting);
         self.open.insert(began.fence, Some(began));
+        self.news.insert(began.fence);
     }
 
     pub fn ended(&mut self, fence: Fence) {
         Record::Ended { fence }.seal_into(&mut self.waiting);
         self.open.remove(&fence);
+        self.news.remove(&fence);
+    }
+
+    /// Something waits that a sweep would miss. Ends alone can wait: it would look for what is
+    /// not there, and find nothing.
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
     }
 
     /// Hands what waits to the kernel.
@@ -100,6 +112,7 @@ impl Records {
         if self.waiting.is_empty() {
             return Ok(());
         }
+        self.news.clear();
         if self.length > FILE_BYTES_MAX {
             return self.write_anew();
         }
