@@ -146,6 +146,9 @@ impl Listener {
     fn closed(&mut self, asked: bool) {
         let mut state = self.shared.state();
         state.lost = true;
+        if !asked {
+            state.records.kill_open();
+        }
         let mut left: Vec<Fence> = state.running.keys().copied().collect();
         left.sort_unstable();
         for fence in left {
