@@ -71,6 +71,12 @@ impl Live {
         take(run, project.live().join(run.as_str()))
     }
 
+    /// Keeps an interrupted run still while it is looked at; signs nothing.
+    pub fn hold(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
+        let _claims = claims(project, Sharing::Alone)?;
+        lock(run, project.live().join(run.as_str()))
+    }
+
     pub fn run(&self) -> &RunId {
         &self.run
     }
@@ -115,6 +121,13 @@ pub fn look(project: &Project, run: &RunId) -> Result<Option<Standing>, Problem>
     }
     let is_archived = project.runs().join(run.as_str()).is_dir();
     Ok(is_archived.then_some(Standing::Ended))
+}
+
+/// Who owns a run, or owned it last.
+pub fn sign(project: &Project, run: &RunId) -> Result<Option<Owner>, Problem> {
+    let dir = project.live().join(run.as_str());
+    let sign = files::read_if_there(&dir.join("owner.json"))?;
+    sign.map(|sign| read_sign(&dir, &sign)).transpose()
 }
 
 /// Every live or interrupted run of a directory, by name.
@@ -168,23 +181,27 @@ fn claims(project: &Project, sharing: Sharing) -> Result<Option<File>, Problem> 
 
 /// Locks a directory and signs it. None: somebody holds it.
 fn take(run: &RunId, dir: PathBuf) -> Result<Option<Live>, Problem> {
+    let Some(live) = lock(run, dir)? else { return Ok(None) };
+    let sign = serde_json::json!({
+        "run": run.as_str(),
+        "pid": std::process::id(),
+        "socket": live.socket()?,
+        "started": jiff::Timestamp::now().to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    files::replace(&live.dir.join("owner.json"), format!("{sign:#}\n").as_bytes())?;
+    Ok(Some(live))
+}
+
+fn lock(run: &RunId, dir: PathBuf) -> Result<Option<Live>, Problem> {
     let path = dir.join("lock");
     let opened = OpenOptions::new().create(true).append(true).open(&path);
     let lock = opened.map_err(|error| Problem::storage("open", &path, &error))?;
     match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(Problem::storage("lock", &path, &error)),
+        Ok(()) => Ok(Some(Live { run: run.clone(), dir, _lock: lock })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(Problem::storage("lock", &path, &error)),
     }
-    let sign = serde_json::json!({
-        "run": run.as_str(),
-        "pid": std::process::id(),
-        "socket": owner::socket_path(&dir)?,
-        "started": jiff::Timestamp::now().to_string(),
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    files::replace(&dir.join("owner.json"), format!("{sign:#}\n").as_bytes())?;
-    Ok(Some(Live { run: run.clone(), dir, _lock: lock }))
 }
 
 /// A claim whose process died before it signed: nothing in it was ever acknowledged.
