@@ -33,6 +33,8 @@ pub enum Kind {
     LogEntry = 10,
     /// The canonical bytes of a graph in a run's archive.
     Graph = 11,
+    /// Bytes that one attempt wrote, in a worker's log segment.
+    LogChunk = 12,
 }
 
 impl Kind {
@@ -49,6 +51,7 @@ impl Kind {
             9 => Kind::WorkerRecord,
             10 => Kind::LogEntry,
             11 => Kind::Graph,
+            12 => Kind::LogChunk,
             _ => return None,
         })
     }

@@ -51,8 +51,12 @@ number! {
     Fence(u64)
 }
 number! {
-    /// One stream between a worker and a leader: the leader's term << 32 | a counter of that leader.
+    /// One stream between a worker and a leader: its term << 32 | a counter of that leader.
     Session(u64)
+}
+number! {
+    /// A stream as one end's shell counts them: it tells an open stream from an older one.
+    StreamNo(u64)
 }
 number! {
     /// A raft term.
@@ -61,6 +65,10 @@ number! {
 number! {
     /// A place in the replicated log.
     LogIndex(u64)
+}
+number! {
+    /// A member of the coordinator; a new disk is a new member, so it is never given twice.
+    ReplicaId(u64)
 }
 
 impl Fence {
@@ -76,6 +84,14 @@ impl Fence {
 /// A worker's durable name, born in its state directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u128);
+
+/// A cluster's name, born when its first log is; a restored cluster is another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u128);
+
+/// One disk's copy of a log: a replica that comes back with another one has forgotten its votes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StorageId(pub u128);
 
 /// A client's name for one changing request, kept over its retries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

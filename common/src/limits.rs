@@ -78,6 +78,18 @@ pub const CRASH_LIMIT: u8 = 5;
 pub const HEARTBEAT_EVERY: Span = Span::from_secs(5);
 /// A worker that hears nothing for so long looks for the leader elsewhere.
 pub const LEADER_SILENT_AFTER: Span = Span::from_secs(15);
+/// A ready worker not heard for so long (two heartbeats) is suspended.
+pub const HEARTBEATS_LATE: Span = Span::from_secs(10);
+/// A worker whose stream broke is suspended unless it is back with a hello within this time.
+pub const HELLO_BACK_WITHIN: Span = Span::from_secs(2);
+/// Heartbeats wait so long for one quorum round that confirms them all.
+pub const QUORUM_ROUND_EVERY: Span = Span::from_millis(250);
+/// A quorum round without an answer is begun anew after this time.
+pub const QUORUM_ROUND_AGAIN: Span = Span::from_secs(1);
+/// Messages kept behind a hello that is not answered yet; with more the stream is closed.
+pub const BEHIND_HELLO_MAX: usize = 1_024;
+/// Outcomes in one message of a stream; more go into the next message.
+pub const OUTCOMES_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Between TERM and KILL.
 pub const GRACE: Span = Span::from_secs(10);
 

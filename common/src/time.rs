@@ -1,4 +1,4 @@
-//! The two times of the house: log time, which decides, and wall time, which is a label.
+//! The times of the house: log time decides, wall time is a label, boot time is for waiting.
 
 /// Elapsed time under leaders, in microseconds since the log began; it never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -7,6 +7,10 @@ pub struct LogTime(pub u64);
 /// Microseconds since 1970 by somebody's clock: for people, never for a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(pub i64);
+
+/// Microseconds of one machine's CLOCK_BOOTTIME: for waits on that machine, compared with no other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BootTime(pub u64);
 
 /// A length of time in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +41,14 @@ impl std::ops::Add<Span> for LogTime {
 
     fn add(self, span: Span) -> LogTime {
         LogTime(self.0.saturating_add(span.0))
+    }
+}
+
+impl std::ops::Add<Span> for BootTime {
+    type Output = BootTime;
+
+    fn add(self, span: Span) -> BootTime {
+        BootTime(self.0.saturating_add(span.0))
     }
 }
 

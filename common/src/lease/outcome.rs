@@ -22,6 +22,19 @@ pub struct Outcome {
     pub last_lines: Arc<str>,
 }
 
+impl Outcome {
+    /// At most what it takes in a message or in the log.
+    pub fn bytes(&self) -> usize {
+        const FIXED: usize = 56;
+        const FIXED_LOG: usize = 40;
+        const FIXED_OUTPUT: usize = 24;
+        let outputs = self.outputs.iter();
+        let outputs = outputs.map(|one| FIXED_OUTPUT + one.name.len() + one.value.spelled().len());
+        let log = if self.log.is_some() { FIXED_LOG } else { 0 };
+        FIXED + log + self.last_lines.len() + outputs.sum::<usize>()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Succeeded,
@@ -63,6 +76,8 @@ pub enum OutputWay {
 /// A range in a worker's log segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogPlace {
+    /// Whose chunks in that range; attempts that wrote side by side lie between one another.
+    pub fence: Fence,
     pub segment: u32,
     pub offset: u64,
     pub length: u64,

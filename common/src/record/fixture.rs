@@ -7,7 +7,7 @@ use super::{
     AttemptRecord, AttemptStatus, CodeIdentity, Counts, Entry, FrameRecord, NodeRecord, NodeStatus,
     RunRecord, RunStatus,
 };
-use crate::ids::{Digest, LogIndex, RunId};
+use crate::ids::{Digest, Fence, LogIndex, RunId};
 use crate::lease::{ExitReason, LogPlace};
 use crate::time::{Span, WallTime};
 use crate::value::Value;
@@ -85,7 +85,7 @@ pub fn attempt(number: u32, reason: Option<ExitReason>) -> AttemptRecord {
         began: WallTime(NOON + 1_000),
         took: Span(9_299),
         worker: "here".into(),
-        log: Some(LogPlace { segment: 0, offset: 10, length: 33, dropped: 0 }),
+        log: Some(LogPlace { fence: Fence(7), segment: 0, offset: 10, length: 33, dropped: 0 }),
         last_lines: if failed { "no\u{1b}[2J good".into() } else { "".into() },
         parameters: values(&[("x", "1")]),
         granted: LogIndex(4),

@@ -107,3 +107,46 @@ pub struct WorkerHello {
     /// Overrides for tests and for local runs; None: the defaults of `limits`.
     pub lost_after: Option<Span>,
 }
+
+impl Command {
+    /// About what it takes in an entry, and never less than half of it.
+    pub fn weight(&self) -> usize {
+        const FIXED: usize = 64;
+        const FENCE: usize = 10;
+        let held = |count: usize| count * FENCE;
+        FIXED
+            + match self {
+                Command::LeaderUp
+                | Command::Continue
+                | Command::WorkerReady { .. }
+                | Command::WorkerSuspended { .. }
+                | Command::Archived { .. } => 0,
+                Command::Stage { bytes, .. } => bytes.len(),
+                Command::Submit(submit) => {
+                    submit.graph.weight()
+                        + submit.parameters.weight()
+                        + submit.context.spelled().len()
+                        + submit.tag.len()
+                        + submit.run.as_str().len()
+                }
+                Command::Cancel { reason, run, .. } => reason.len() + run.as_str().len(),
+                Command::Hello(hello) => {
+                    let label = |(key, value): &(String, String)| key.len() + value.len() + 2;
+                    let labels: usize = hello.labels.iter().map(label).sum();
+                    hello.name.len() + labels + held(hello.held.len())
+                }
+                Command::WorkerLost { started, unsent, .. } => held(started.len() + unsent.len()),
+                Command::Outcomes { outcomes, .. } => outcomes.iter().map(Outcome::bytes).sum(),
+                Command::Returned { returned, .. } => held(returned.len()),
+            }
+    }
+}
+
+impl Payload {
+    fn weight(&self) -> usize {
+        match self {
+            Payload::Inline(bytes) => bytes.len(),
+            Payload::Staged(_) => 32,
+        }
+    }
+}

@@ -1,6 +1,10 @@
 //! What the daemons answer to: the questions about runs as a trait, and its gRPC face.
 
+mod here;
+mod reading;
 mod runs;
+mod watching;
+mod why;
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
@@ -10,6 +14,7 @@ use dagmar_common::problem::Problem;
 use dagmar_common::record::follow::{Change, Detail, LogPiece, LogQuestion, Progress, Reason};
 use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission};
 
+pub use here::{Here, Live, Logs};
 pub use runs::RunDoor;
 
 /// Whoever knows of runs: the cluster in this process, a cluster elsewhere, an archive.

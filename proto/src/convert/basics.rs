@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dagmar_common::ids::{Digest, RequestId};
+use dagmar_common::ids::{Digest, Fence, RequestId};
 use dagmar_common::lease::{ExitReason, LogPlace};
 use dagmar_common::record::{AttemptStatus, Counts, NodeStatus, RunStatus};
 use dagmar_common::time::{Span, WallTime};
@@ -156,14 +156,14 @@ pub(super) fn exit_back(message: v1::ExitReason) -> Result<ExitReason, Malformed
 
 impl From<LogPlace> for v1::LogPlace {
     fn from(place: LogPlace) -> Self {
-        let LogPlace { segment, offset, length, dropped } = place;
-        v1::LogPlace { segment, offset, length, dropped }
+        let LogPlace { fence, segment, offset, length, dropped } = place;
+        v1::LogPlace { segment, offset, length, dropped, fence: fence.0 }
     }
 }
 
 impl From<v1::LogPlace> for LogPlace {
     fn from(place: v1::LogPlace) -> Self {
-        let v1::LogPlace { segment, offset, length, dropped } = place;
-        LogPlace { segment, offset, length, dropped }
+        let v1::LogPlace { segment, offset, length, dropped, fence } = place;
+        LogPlace { fence: Fence(fence), segment, offset, length, dropped }
     }
 }

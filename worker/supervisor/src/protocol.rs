@@ -110,9 +110,11 @@ pub enum Event<'a> {
     NeverBegan {
         fence: u64,
     },
-    /// Was started before, or names an environment that is not known.
+    /// This fence was started before; or, not so, its environment is not known or a shutdown is
+    /// under way.
     Refused {
         fence: u64,
+        started: bool,
     },
     Held(Vec<Held>),
 }
@@ -150,6 +152,8 @@ pub enum Cause {
     TimeLimit,
     Stopped,
     Killed,
+    /// Stopped, because everything is.
+    Shutdown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

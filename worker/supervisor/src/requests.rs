@@ -74,7 +74,7 @@ impl Supervisor {
             Request::Shutdown { grace_us } => {
                 self.closing = true;
                 for slot in self.tasks.slots() {
-                    self.ask(slot, Asked::Stop { grace_us }, now);
+                    self.ask(slot, Asked::Shutdown { grace_us }, now);
                 }
             }
         }
@@ -84,12 +84,12 @@ impl Supervisor {
     fn start(&mut self, spawn: &Spawn<'_>) {
         let environment = self.environments.get(spawn.environment);
         let Some(environment) = environment.filter(|_| !self.closing) else {
-            self.outgoing.push(&Event::Refused { fence: spawn.fence });
+            self.outgoing.push(&Event::Refused { fence: spawn.fence, started: false });
             return;
         };
         let environment = Arc::clone(environment);
         if !self.started.insert(spawn.fence) {
-            self.outgoing.push(&Event::Refused { fence: spawn.fence });
+            self.outgoing.push(&Event::Refused { fence: spawn.fence, started: true });
             return;
         }
         let slot = self.tasks.insert(Task::new(spawn));
@@ -127,9 +127,9 @@ impl Supervisor {
         match asked {
             Asked::Stop { grace_us } => {
                 process.stop(Cause::Stopped, now.saturating_add(grace_us));
-                if process.ended().is_some() {
-                    return;
-                }
+            }
+            Asked::Shutdown { grace_us } => {
+                process.stop(Cause::Shutdown, now.saturating_add(grace_us));
             }
             Asked::Kill => {
                 process.kill();
@@ -141,7 +141,9 @@ impl Supervisor {
                 }
             }
         }
-        let due = task.due();
-        self.tasks.set_alarm(slot, due);
+        if process.ended().is_none() {
+            let due = task.due();
+            self.tasks.set_alarm(slot, due);
+        }
     }
 }

@@ -32,6 +32,7 @@ pub struct Task {
 #[derive(Clone, Copy, Debug)]
 pub enum Asked {
     Stop { grace_us: u64 },
+    Shutdown { grace_us: u64 },
     Kill,
 }
 
@@ -154,9 +155,7 @@ impl Process {
     /// True once: its survivors outside its group have not heard the TERM of the group.
     pub fn ask_rest(&mut self) -> bool {
         let Some(ended) = &mut self.ended else { return false };
-        let first = !ended.asked_rest && matches!(self.cause, Cause::Stopped | Cause::TimeLimit);
-        ended.asked_rest = true;
-        first
+        !std::mem::replace(&mut ended.asked_rest, true) && self.is_stopping()
     }
 
     /// Kills what is left of its group, and remembers when it first did.
@@ -178,7 +177,7 @@ impl Process {
     }
 
     pub fn is_stopping(&self) -> bool {
-        matches!(self.cause, Cause::Stopped | Cause::TimeLimit)
+        matches!(self.cause, Cause::Stopped | Cause::TimeLimit | Cause::Shutdown)
     }
 
     pub fn is_quiet(&self) -> bool {

@@ -6,7 +6,7 @@ use bincode::config::{Configuration, Limit};
 use bincode::{Decode, Encode};
 
 use super::{Manifest, SegmentName, Unreadable};
-use crate::ids::{Digest, LogIndex, RunId};
+use crate::ids::{Digest, Fence, LogIndex, RunId};
 use crate::lease::{ExitReason, LogPlace};
 use crate::record::{
     Alike, AttemptRecord, AttemptStatus, CodeIdentity, Counts, Entry, FrameRecord, NodeRecord,
@@ -104,8 +104,8 @@ struct AttemptV1 {
     began: i64,
     took: u64,
     worker: String,
-    /// Segment, offset, length, dropped.
-    log: Option<(u32, u64, u64, u64)>,
+    /// Fence, segment, offset, length, dropped.
+    log: Option<(u64, u32, u64, u64, u64)>,
     last_lines: String,
     parameters: Vec<(String, String)>,
     granted: u64,
@@ -329,7 +329,9 @@ impl AttemptV1 {
             began: attempt.began.0,
             took: attempt.took.0,
             worker: attempt.worker.to_string(),
-            log: attempt.log.map(|log| (log.segment, log.offset, log.length, log.dropped)),
+            log: attempt
+                .log
+                .map(|log| (log.fence.0, log.segment, log.offset, log.length, log.dropped)),
             last_lines: attempt.last_lines.to_string(),
             parameters: values(&attempt.parameters),
             granted: attempt.granted.0,
@@ -359,7 +361,8 @@ impl AttemptV1 {
             began: WallTime(self.began),
             took: Span(self.took),
             worker: self.worker.into(),
-            log: self.log.map(|(segment, offset, length, dropped)| LogPlace {
+            log: self.log.map(|(fence, segment, offset, length, dropped)| LogPlace {
+                fence: Fence(fence),
                 segment,
                 offset,
                 length,

@@ -1,6 +1,6 @@
 //! What goes over the wire comes back equal; what no program of ours sends is refused.
 
-use dagmar_common::ids::{Digest, RequestId};
+use dagmar_common::ids::{Digest, Fence, RequestId};
 use dagmar_common::lease::{ExitReason, LogPlace};
 use dagmar_common::record::follow::{AttemptEnd, Change, StepChange};
 use dagmar_common::record::{AttemptStatus, Counts, NodeStatus, RunStatus};
@@ -36,7 +36,7 @@ fn node(reason: ExitReason) -> NodeRecord {
         began: WallTime(5),
         took: Span(9_299),
         worker: "here".into(),
-        log: Some(LogPlace { segment: 1, offset: 2, length: 3, dropped: 4 }),
+        log: Some(LogPlace { fence: Fence(9), segment: 1, offset: 2, length: 3, dropped: 4 }),
         last_lines: "no".into(),
         parameters: vec![("x".into(), Value::text("1"))],
         granted: LogIndex(4),

@@ -47,6 +47,10 @@ impl RequestBatch {
         }
     }
 
+    pub fn append(&mut self, later: &RequestBatch) {
+        self.0.extend_from_slice(&later.0);
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -89,9 +93,10 @@ impl EventBatch {
             Event::NeverBegan { fence } => {
                 frame(&mut self.0, kind::NEVER_BEGAN, |out| out.extend(fence.to_le_bytes()));
             }
-            Event::Refused { fence } => {
-                frame(&mut self.0, kind::REFUSED, |out| out.extend(fence.to_le_bytes()));
-            }
+            Event::Refused { fence, started } => frame(&mut self.0, kind::REFUSED, |out| {
+                out.extend(fence.to_le_bytes());
+                out.push(u8::from(*started));
+            }),
             Event::Held(held) => frame(&mut self.0, kind::HELD, |out| put_held(out, held)),
         }
     }
@@ -180,6 +185,7 @@ fn put_exited(out: &mut Vec<u8>, exited: &Exited) {
             Cause::TimeLimit => 1,
             Cause::Stopped => 2,
             Cause::Killed => 3,
+            Cause::Shutdown => 4,
         });
         out.extend(exited.took_us.to_le_bytes());
         out.extend(exited.dropped.to_le_bytes());

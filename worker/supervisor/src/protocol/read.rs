@@ -32,7 +32,7 @@ impl<'a> Event<'a> {
             kind::EXITED => read_exited(&mut fields).map(Event::Exited),
             kind::NOT_STARTED => read_not_started(&mut fields),
             kind::NEVER_BEGAN => fields.u64().map(|fence| Event::NeverBegan { fence }),
-            kind::REFUSED => fields.u64().map(|fence| Event::Refused { fence }),
+            kind::REFUSED => read_refused(&mut fields),
             kind::HELD => read_held(&mut fields).map(Event::Held),
             found => return Err(Malformed::Kind { found }),
         };
@@ -124,6 +124,7 @@ fn read_exited(fields: &mut Fields<'_>) -> Option<Exited> {
         1 => Cause::TimeLimit,
         2 => Cause::Stopped,
         3 => Cause::Killed,
+        4 => Cause::Shutdown,
         _ => return None,
     };
     Some(Exited { fence, exit, cause, took_us: fields.u64()?, dropped: fields.u64()? })
@@ -138,6 +139,16 @@ fn read_not_started<'a>(fields: &mut Fields<'a>) -> Option<Event<'a>> {
         _ => return None,
     };
     Some(Event::NotStarted { fence, step, errno: fields.u32()? as i32 })
+}
+
+fn read_refused<'a>(fields: &mut Fields<'a>) -> Option<Event<'a>> {
+    let fence = fields.u64()?;
+    let started = match fields.u8()? {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    Some(Event::Refused { fence, started })
 }
 
 fn read_held(fields: &mut Fields<'_>) -> Option<Vec<Held>> {

@@ -54,7 +54,7 @@ fn events() -> Vec<Event<'static>> {
         Event::Exited(Exited { exit: Exit::Signal(9), cause: Cause::TimeLimit, ..exited }),
         Event::NotStarted { fence: 9, step: StartStep::Program, errno: 2 },
         Event::NeverBegan { fence: 9 },
-        Event::Refused { fence: 9 },
+        Event::Refused { fence: 9, started: true },
         Event::Held(vec![Held { fence: 1, pid: None }, Held { fence: 2, pid: Some(0) }]),
     ]
 }

@@ -1,0 +1,29 @@
+//! The agenda: runs with something left to do take short turns, round robin, within one budget.
+
+use crate::effect::Applied;
+use crate::rules::Entry;
+use crate::state::State;
+
+/// Units of one turn: a hop of a small run never waits for all of a large one.
+const TURN_UNITS: u32 = 64;
+
+impl State {
+    pub(super) fn agenda(&mut self, entry: Entry, units: u32, out: &mut Applied) {
+        let mut left = units;
+        while left > 0 {
+            let Some(&slot) = self.round.front() else { return };
+            // Alone, a run need not take turns.
+            let share = if self.round.len() == 1 { left } else { left.min(TURN_UNITS) };
+            let mut turn = self.turn(slot, entry, out);
+            turn.work(share);
+            left = left.saturating_sub(turn.units.max(1));
+            let is_done = turn.run.agenda.is_empty();
+            turn.run.is_in_round = !is_done;
+            if is_done {
+                self.round.pop_front();
+            } else {
+                self.round.rotate_left(1);
+            }
+        }
+    }
+}

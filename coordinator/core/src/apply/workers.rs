@@ -1,0 +1,168 @@
+//! Workers come, are ready, are away, and are given up.
+
+use std::collections::BTreeSet;
+
+use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
+use dagmar_common::limits::LOST_AFTER;
+
+use crate::command::WorkerHello;
+use crate::effect::{Applied, Effect, Reply};
+use crate::rules::Entry;
+use crate::rules::end::Lapse;
+use crate::state::State;
+use crate::state::worker::{Readiness, Reign, WorkerRow};
+
+impl State {
+    /// Every worker is suspended from here until it is ready under this leader; what only a leader
+    /// does and no hello repeats is given again.
+    pub(super) fn leader_is_up(&mut self, entry: Entry, out: &mut Applied) -> Reply {
+        let before = self.reign;
+        for worker in &mut self.workers.rows {
+            // Suspended since the reign before: that is when its absence began.
+            if worker.readiness == Readiness::Ready && worker.reign != before.number {
+                worker.readiness = Readiness::Suspended { since: before.since };
+            }
+        }
+        self.reign = Reign { number: before.number + 1, since: entry.now };
+        let ended = self.runs.live().filter(|(_, run)| !run.is_live());
+        out.effects.extend(ended.map(|(_, run)| Effect::Archive { run: run.number }));
+        Reply::Done
+    }
+
+    /// A newer incarnation ends the leases that it does not list.
+    pub(super) fn hello(&mut self, entry: Entry, hello: WorkerHello, out: &mut Applied) -> Reply {
+        let worker = match self.worker_no(hello.worker) {
+            Some(worker) => worker,
+            None => self.new_worker(entry, &hello),
+        };
+        let row = self.workers.get_mut(worker);
+        if hello.incarnation.number < row.incarnation.number
+            || (hello.incarnation.number == row.incarnation.number
+                && hello.incarnation.nonce != row.incarnation.nonce)
+        {
+            return Reply::Dropped;
+        }
+        let is_newer = hello.incarnation.number > row.incarnation.number;
+        row.incarnation = hello.incarnation;
+        row.name = hello.name.into();
+        row.labels = hello.labels.into();
+        row.lost_after = hello.lost_after.unwrap_or(LOST_AFTER);
+        let before = std::mem::replace(&mut row.cpu_millis, hello.cpu_millis);
+        self.workers.capacity += u64::from(hello.cpu_millis);
+        self.workers.capacity -= u64::from(before);
+        self.suspend(worker, entry);
+        if is_newer {
+            let held: BTreeSet<Fence> = hello.held.iter().map(|held| held.fence).collect();
+            for fence in self.fences_of(worker) {
+                if !held.contains(&fence) {
+                    // In the process of its only coordinator it died with it, by no fault of a trial.
+                    let counts = hello.born_ready.is_none();
+                    self.lapse(entry, fence, Lapse::Lost { counts }, out);
+                }
+            }
+            out.effects.push(Effect::Stale { worker });
+        }
+        if let Some(session) = hello.born_ready {
+            self.make_worker_ready(worker, session);
+        }
+        Reply::Done
+    }
+
+    fn new_worker(&mut self, entry: Entry, hello: &WorkerHello) -> WorkerNo {
+        let worker = WorkerNo(self.workers.rows.len() as u32);
+        self.workers.numbers.insert(hello.worker, worker);
+        self.workers.rows.push(WorkerRow {
+            id: hello.worker,
+            incarnation: hello.incarnation,
+            name: hello.name.as_str().into(),
+            cpu_millis: 0,
+            labels: [].into(),
+            lost_after: LOST_AFTER,
+            session: Session::default(),
+            readiness: Readiness::Suspended { since: entry.now },
+            reign: 0,
+            used: 0,
+            leases: 0,
+            charged: 0,
+            recalled: 0,
+            first: 0,
+            last: 0,
+            ahead: 0,
+            reserved_for: None,
+        });
+        worker
+    }
+
+    pub(super) fn worker_ready(&mut self, worker: WorkerId, session: Session) -> Reply {
+        let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
+        self.make_worker_ready(worker, session);
+        Reply::Done
+    }
+
+    fn make_worker_ready(&mut self, worker: WorkerNo, session: Session) {
+        let schedule = &self.schedule;
+        let row = self.workers.get_mut(worker);
+        row.session = session;
+        row.readiness = Readiness::Ready;
+        row.reign = self.reign.number;
+        row.move_up(&mut self.leases, |class| schedule.need(class));
+        self.schedule.fresh.insert(worker);
+    }
+
+    pub(super) fn worker_suspended(
+        &mut self,
+        entry: Entry,
+        worker: WorkerId,
+        session: Session,
+    ) -> Reply {
+        let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
+        let row = self.workers.get(worker);
+        if row.session != session || !row.is_ready(self.reign) {
+            return Reply::Dropped;
+        }
+        self.suspend(worker, entry);
+        Reply::Done
+    }
+
+    /// It keeps its leases and gets no more.
+    fn suspend(&mut self, worker: WorkerNo, entry: Entry) {
+        let reign = self.reign;
+        let row = self.workers.get_mut(worker);
+        let since = row.away_since(reign).unwrap_or(entry.now);
+        row.readiness = Readiness::Suspended { since };
+        if let Some(class) = row.reserved_for.take() {
+            self.schedule.classes[class as usize].reserved = None;
+        }
+    }
+
+    /// Void unless the worker has been away for its `lost_after` of log time.
+    pub(super) fn worker_lost(
+        &mut self,
+        entry: Entry,
+        worker: WorkerId,
+        started: &[Fence],
+        unsent: &[Fence],
+        out: &mut Applied,
+    ) -> Reply {
+        let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
+        let row = self.workers.get(worker);
+        let Some(since) = row.away_since(self.reign) else { return Reply::Dropped };
+        if since + row.lost_after > entry.now {
+            return Reply::Dropped;
+        }
+        self.suspend(worker, entry);
+        self.workers.get_mut(worker).readiness = Readiness::Lost;
+        let (started, unsent): (BTreeSet<_>, BTreeSet<_>) =
+            (started.iter().collect(), unsent.iter().collect());
+        for fence in self.fences_of(worker) {
+            // Not known to have started: the worker was not lost under it.
+            let counts = started.contains(&fence) && !unsent.contains(&fence);
+            self.lapse(entry, fence, Lapse::Lost { counts }, out);
+        }
+        Reply::Done
+    }
+
+    fn fences_of(&self, worker: WorkerNo) -> Vec<Fence> {
+        self.leases_of(worker).collect()
+    }
+}

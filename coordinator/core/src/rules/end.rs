@@ -1,0 +1,275 @@
+//! How nodes end: by an outcome, by a stop, by a lost worker, and what that does to their frame.
+
+use std::sync::Arc;
+
+use dagmar_common::graph::Task;
+use dagmar_common::ids::{Fence, WorkerNo};
+use dagmar_common::lease::{Ending, Outcome, Output, OutputWay};
+use dagmar_common::limits::CRASH_LIMIT;
+use dagmar_common::record::{AttemptStatus, NodeStatus};
+use dagmar_common::time::{Span, WallTime};
+use dagmar_common::view::{Rank, View};
+
+use crate::effect::Effect;
+use crate::rules::Turn;
+use crate::state::frame::FrameMarks;
+use crate::state::lease::LeaseRow;
+use crate::state::node::{Marks, NONE, Why};
+use crate::state::run::Work;
+use crate::state::timer::Due;
+use crate::state::trial::{TrialRest, TrialRow};
+
+/// How a lease ended without an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lapse {
+    /// Given back by its worker; nothing runs.
+    Returned,
+    /// Its worker is gone; `counts`: its process had started, as far as anybody knows.
+    Lost { counts: bool },
+}
+
+impl Turn<'_> {
+    /// The node has ended. What follows from it goes on the agenda.
+    pub fn end_node(&mut self, row: u32, status: NodeStatus, why: Why, cause: u32) {
+        let node = self.run.nodes.get_mut(row);
+        let before = node.status;
+        node.status = status;
+        node.why = why;
+        node.other = cause;
+        node.at = self.entry.index.0;
+        node.marks.clear(Marks::BACKOFF);
+        node.marks.clear(Marks::CANCELLING);
+        let leaves_something = node.trials != NONE || node.link != NONE;
+        let frame_no = node.frame;
+        let frame = self.run.frames.get_mut(frame_no);
+        frame.left -= 1;
+        let no = frame.node(row);
+        let section = self.run.graph.graph.section(frame.section);
+        match status {
+            NodeStatus::Failed if !section.has_on_failure(no) => {
+                frame.marks.set(FrameMarks::FAILED);
+            }
+            NodeStatus::Cancelled => frame.marks.set(FrameMarks::CANCELLED),
+            _ => {}
+        }
+        if leaves_something {
+            frame.marks.set(FrameMarks::SPECIAL);
+        }
+        if frame.left == 0 {
+            self.run.agenda.push(Work::FrameEnded { frame: frame_no });
+        } else if !section.edges(no).targets.is_empty() {
+            self.run.agenda.push(Work::Ended { node: row, edge: 0 });
+        }
+        self.tell(row, before, status);
+    }
+
+    /// The outcome of the node's latest lease, which is no longer in the table.
+    pub fn record(&mut self, lease: &LeaseRow, by: WorkerNo, outcome: Outcome) {
+        let row = lease.node;
+        if lease.is_live {
+            self.run.leases -= 1;
+            self.touch();
+        } else {
+            self.leave_waiting(row);
+        }
+        let node = self.run.nodes.get_mut(row);
+        let number = node.failed + 1;
+        let seen = node.view.clone();
+        let status = match outcome.ending {
+            Ending::Succeeded => AttemptStatus::Succeeded,
+            Ending::Failed(_) => AttemptStatus::Failed,
+            Ending::Cancelled => AttemptStatus::Cancelled,
+        };
+        let reason = match outcome.ending {
+            Ending::Failed(reason) => Some(reason),
+            Ending::Succeeded | Ending::Cancelled => None,
+        };
+        let (ending, outputs) = (outcome.ending, &outcome.outputs);
+        let (began, took) = (outcome.began, outcome.took);
+        if ending == Ending::Succeeded && !outputs.is_empty() {
+            let own = self.own_view(row, outputs);
+            self.write(row, own);
+        }
+        let is_empty = outputs.is_empty() && outcome.log.is_none() && outcome.last_lines.is_empty();
+        let rest = (!is_empty).then(|| {
+            let Outcome { outputs, log, last_lines, .. } = outcome;
+            Arc::new(TrialRest { outputs, log, last_lines })
+        });
+        let trial = TrialRow {
+            previous: NONE,
+            worker: by,
+            number,
+            status,
+            reason,
+            began,
+            took,
+            granted: lease.granted,
+            recorded: self.entry.index.0,
+            seen,
+            rest,
+        };
+        self.add_trial(row, trial);
+        match ending {
+            Ending::Succeeded => self.end_node(row, NodeStatus::Succeeded, Why::Plain, NONE),
+            Ending::Cancelled => self.end_node(row, NodeStatus::Cancelled, Why::Plain, NONE),
+            Ending::Failed(_) => self.failed(row),
+        }
+    }
+
+    fn add_trial(&mut self, row: u32, mut trial: TrialRow) {
+        let node = self.run.nodes.get_mut(row);
+        trial.previous = node.trials;
+        node.trials = self.run.trials.push(trial);
+    }
+
+    /// An attempt failed: another one, at once or after its backoff, or the end of the node.
+    fn failed(&mut self, row: u32) {
+        let Some(task) = self.task(row) else { return };
+        let (max_attempts, backoff) = (task.max_attempts, task.backoff);
+        let node = self.run.nodes.get_mut(row);
+        node.failed = node.failed.saturating_add(1);
+        node.crashes = 0;
+        let failed = u32::from(node.failed);
+        if failed >= max_attempts {
+            self.end_node(row, NodeStatus::Failed, Why::Plain, NONE);
+        } else if self.run.stop.is_some() {
+            self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
+        } else if let Some(backoff) = backoff {
+            let due = Due::Backoff { run: self.run.number, node: row };
+            let timer = self.timers.set(self.entry.now + backoff.after(failed), due);
+            let node = self.run.nodes.get_mut(row);
+            let before = node.status;
+            node.status = NodeStatus::Waiting;
+            node.marks.set(Marks::BACKOFF);
+            node.link = timer;
+            self.tell(row, before, NodeStatus::Waiting);
+        } else {
+            self.make_ready(row);
+        }
+    }
+
+    /// The backoff of a node is over; its timer is gone already.
+    pub fn backoff_over(&mut self, row: u32) {
+        let node = self.run.nodes.get_mut(row);
+        node.marks.clear(Marks::BACKOFF);
+        node.link = NONE;
+        self.make_ready(row);
+    }
+
+    /// The lease, no longer live, ended without an outcome. The trial is ready again and spends no
+    /// attempt, unless its run has stopped or too many workers were lost under it.
+    pub fn lapse(&mut self, fence: Fence, lease: &LeaseRow, lapse: Lapse) {
+        let row = lease.node;
+        self.run.leases -= 1;
+        self.touch();
+        let node = self.run.nodes.get_mut(row);
+        let number = node.failed + 1;
+        let seen = node.view.clone();
+        let is_stopped = self.run.stop.is_some();
+        let is_over = lapse == (Lapse::Lost { counts: true }) && {
+            node.crashes += 1;
+            node.crashes >= CRASH_LIMIT
+        };
+        if lapse != Lapse::Returned {
+            let status = if is_stopped { AttemptStatus::Cancelled } else { AttemptStatus::Lost };
+            self.add_trial(
+                row,
+                TrialRow {
+                    previous: NONE,
+                    worker: lease.worker,
+                    number,
+                    status,
+                    reason: None,
+                    began: WallTime::default(),
+                    took: Span::default(),
+                    granted: lease.granted,
+                    recorded: self.entry.index.0,
+                    seen,
+                    rest: None,
+                },
+            );
+        }
+        if is_stopped || is_over {
+            self.leases.remove(fence);
+            self.leases.bury(fence);
+        }
+        match (is_stopped, lapse) {
+            (true, Lapse::Returned) => {
+                self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
+            }
+            (true, Lapse::Lost { .. }) => {
+                self.end_node(row, NodeStatus::Cancelled, Why::CancelUnconfirmed, NONE);
+            }
+            _ if is_over => self.end_node(row, NodeStatus::Failed, Why::CrashLimit, NONE),
+            _ => self.make_ready(row),
+        }
+    }
+
+    /// The run stops, and this node waits for a worker or a timer, or runs.
+    pub fn stop_node(&mut self, row: u32) {
+        let node = self.run.nodes.get(row);
+        let fence = Fence(node.fence);
+        match node.status {
+            NodeStatus::Leased if node.link != NONE => {
+                let map = node.link;
+                self.cut_map(map);
+            }
+            NodeStatus::Leased => {
+                if let Some(lease) = self.leases.live(fence) {
+                    self.out.effects.push(Effect::Cancel { worker: lease.worker, fence });
+                }
+                self.run.nodes.get_mut(row).marks.set(Marks::CANCELLING);
+            }
+            _ => {
+                self.leave_waiting(row);
+                if self.leases.remove(fence).is_some() {
+                    self.leases.bury(fence);
+                }
+                self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
+            }
+        }
+    }
+
+    /// The node no longer waits for a worker or for its backoff.
+    fn leave_waiting(&mut self, row: u32) {
+        let node = self.run.nodes.get_mut(row);
+        if node.status == NodeStatus::Ready {
+            if let Some(task) = self.run.task_of(row) {
+                let queue = self.run.queue_place(task);
+                self.run.dequeue(queue, row);
+                self.touch();
+            }
+        } else if node.marks.has(Marks::BACKOFF) {
+            node.marks.clear(Marks::BACKOFF);
+            let timer = std::mem::replace(&mut node.link, NONE);
+            self.timers.remove(timer);
+        }
+    }
+
+    /// The outputs of a node as a view. The lowest bit of a rank says how a value came: 1, where
+    /// the items of a map make a list of it.
+    fn own_view(&self, row: u32, outputs: &[Output]) -> View {
+        let (section, no) = self.run.place(row);
+        let rank = self.run.graph.graph.section(section).rank(no);
+        outputs.iter().fold(View::default(), |view, output| {
+            view.with(&output.name, rank_of(rank, output.way), output.value.clone())
+        })
+    }
+
+    /// A node that succeeds wrote `own`: its followers see it, and its frame's result has it.
+    pub fn write(&mut self, row: u32, own: View) {
+        let node = self.run.nodes.get_mut(row);
+        node.view = node.view.join(&own);
+        let frame = self.run.frames.get_mut(node.frame);
+        frame.result = frame.result.join(&own);
+    }
+
+    fn task(&self, row: u32) -> Option<&Task> {
+        self.run.task_of(row).map(|task| self.run.graph.graph.task(task))
+    }
+}
+
+/// The rank under which a value stands in a view of the state.
+pub(crate) fn rank_of(rank: Rank, way: OutputWay) -> Rank {
+    rank << 1 | Rank::from(way == OutputWay::File)
+}

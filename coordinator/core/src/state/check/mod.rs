@@ -1,0 +1,147 @@
+//! The invariants of the state, all of them, for tests and the simulator.
+
+mod run;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dagmar_common::ids::{Fence, WorkerNo};
+use dagmar_common::record::NodeStatus;
+
+use super::State;
+use super::timer::Due;
+use crate::schedule::Head;
+
+/// Holds, or says what does not.
+macro_rules! holds {
+    ($condition:expr, $($words:tt)+) => {
+        if !$condition {
+            return Err(format!($($words)+));
+        }
+    };
+}
+use holds;
+
+impl State {
+    /// Walks everything; the first invariant that does not hold, and where.
+    pub fn check(&self) -> Result<(), String> {
+        holds!(self.touched.is_empty(), "runs are marked as touched between entries");
+        holds!(self.timers.is_order_true(), "the order of timers is not that of their rows");
+        self.check_runs()?;
+        self.check_leases()?;
+        for number in (0..self.workers.rows.len() as u32).map(WorkerNo) {
+            self.check_worker(number).map_err(|broken| format!("worker {number}: {broken}"))?;
+        }
+        self.check_schedule()
+    }
+
+    fn check_runs(&self) -> Result<(), String> {
+        let mut in_round = BTreeSet::new();
+        for (slot, run) in (0..).zip(self.runs.slots.iter()) {
+            let Some(run) = run else {
+                holds!(self.runs.free.contains(&slot), "slot {slot} is lost");
+                continue;
+            };
+            let known = self.runs.by_number.get(&run.number);
+            holds!(known == Some(&slot), "run {} is not found by its number", run.number);
+            run.check().map_err(|broken| format!("run {}: {broken}", run.number))?;
+            holds!(
+                run.is_in_round != run.agenda.is_empty(),
+                "run {}: its agenda and the round differ",
+                run.number
+            );
+            if run.is_in_round {
+                in_round.insert(slot);
+            }
+        }
+        let round: BTreeSet<u32> = self.round.iter().copied().collect();
+        holds!(round == in_round && round.len() == self.round.len(), "the round is not true");
+        for row in self.timers.rows.iter() {
+            let Some(due) = row.due else { continue };
+            let (Due::Backoff { run, .. } | Due::RunLimit { run }) = due;
+            holds!(self.runs.slot(run).is_some(), "a timer of run {run}, which is not here");
+        }
+        Ok(())
+    }
+
+    fn check_leases(&self) -> Result<(), String> {
+        let mut live: BTreeMap<u32, u32> = BTreeMap::new();
+        for (fence, lease) in self.leases.iter() {
+            holds!(fence.0 <= self.leases.last_fence, "fence {fence} was never given");
+            holds!(!self.leases.dead.contains(&fence.0), "fence {fence} is dead and alive");
+            let Some(run) = self.runs.slots.get(lease.slot) else {
+                return Err(format!("fence {fence} is of a run that is gone"));
+            };
+            let node = run.nodes.get(lease.node);
+            holds!(node.fence == fence.0, "fence {fence} is not its trial's latest");
+            let expected = if lease.is_live { NodeStatus::Leased } else { NodeStatus::Ready };
+            holds!(node.status == expected, "fence {fence}: its node is {:?}", node.status);
+            *live.entry(lease.slot).or_default() += u32::from(lease.is_live);
+        }
+        for (slot, run) in self.runs.live() {
+            let leases = live.get(&slot).copied().unwrap_or(0);
+            holds!(run.leases == leases, "run {} has {leases} leases", run.number);
+            let held = run.leased_tasks();
+            holds!(held == leases, "run {}: {held} nodes, {leases} leases", run.number);
+        }
+        Ok(())
+    }
+
+    fn check_worker(&self, number: WorkerNo) -> Result<(), String> {
+        let worker = self.workers.get(number);
+        let (mut leases, mut charged, mut recalled, mut used) = (0, 0, 0, 0);
+        let (mut previous, mut ahead) = (0, 0);
+        let mut fence = worker.first;
+        while fence != 0 {
+            let Some(lease) = self.leases.live(Fence(fence)) else {
+                return Err(format!("fence {fence} in its list is no live lease"));
+            };
+            holds!(lease.worker == number, "fence {fence} is another worker's");
+            holds!(lease.previous == previous, "fence {fence} is linked wrongly");
+            holds!(previous < fence, "fence {fence} stands behind {previous}");
+            leases += 1;
+            recalled += u32::from(lease.is_recalled);
+            if lease.is_charged {
+                holds!(ahead == 0, "fence {fence} is charged behind one that is not");
+                charged += 1;
+                used += u64::from(self.schedule.need(lease.class));
+            } else if ahead == 0 {
+                ahead = fence;
+            }
+            previous = fence;
+            fence = lease.next;
+        }
+        holds!(worker.last == previous, "its list does not end where it says");
+        let counted = (leases, charged, recalled, used, ahead);
+        let written = (worker.leases, worker.charged, worker.recalled, worker.used, worker.ahead);
+        holds!(counted == written, "{written:?} is written and {counted:?} is true");
+        let of_worker = self.leases.iter().filter(|(_, row)| row.is_live && row.worker == number);
+        let all = of_worker.count();
+        holds!(all == leases as usize, "{all} leases, {leases} of them in its list");
+        Ok(())
+    }
+
+    fn check_schedule(&self) -> Result<(), String> {
+        let mut waiting: BTreeMap<u32, BTreeSet<Head>> = BTreeMap::new();
+        for (slot, run) in self.runs.live() {
+            holds!(!run.is_touched, "run {} is touched", run.number);
+            let may_run = run.is_live() && run.stop.is_none();
+            for queue in &run.queues {
+                let key = (may_run && queue.length > 0).then_some(run.leases);
+                holds!(queue.key == key, "run {}: {:?} is not {key:?}", run.number, queue.key);
+                if let Some(leases) = key {
+                    let head = Head { leases, run: run.number, slot };
+                    waiting.entry(queue.class).or_default().insert(head);
+                }
+            }
+        }
+        for (number, class) in (0..).zip(&self.schedule.classes) {
+            let expected = waiting.remove(&number).unwrap_or_default();
+            holds!(class.waiting == expected, "class {number} does not know who waits");
+            if let Some(worker) = class.reserved {
+                let reserved_for = self.workers.get(worker).reserved_for;
+                holds!(reserved_for == Some(number), "class {number} reserves in vain");
+            }
+        }
+        Ok(())
+    }
+}

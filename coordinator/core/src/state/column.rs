@@ -1,0 +1,169 @@
+//! Rows in copy-on-write pages: a long table whose freezing costs a pointer a page.
+
+use std::sync::Arc;
+
+/// A table that grows at its end. Pages written since the last [`Column::freeze`] are owned and
+/// written in place; frozen ones are shared, and copied by the first write to them.
+#[derive(Clone, Debug)]
+pub(crate) struct Column<T, const ROWS: usize> {
+    pages: Vec<Page<T>>,
+    length: usize,
+}
+
+/// Ownership is in the variant, not in a counter, so that a write costs no atomic operation.
+#[derive(Clone, Debug)]
+enum Page<T> {
+    Owned(Vec<T>),
+    Shared(Arc<Vec<T>>),
+}
+
+/// What a row holds in columns of its own, frozen with it.
+pub(crate) trait Freeze {
+    fn freeze(&mut self) {}
+}
+
+impl<T, const ROWS: usize> Default for Column<T, ROWS> {
+    fn default() -> Self {
+        Column { pages: Vec::new(), length: 0 }
+    }
+}
+
+impl<T, const ROWS: usize> Column<T, ROWS> {
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    #[inline]
+    pub fn get(&self, row: u32) -> &T {
+        let row = row as usize;
+        &self.pages[row / ROWS].rows()[row % ROWS]
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().flat_map(|page| page.rows().iter())
+    }
+}
+
+impl<T: Clone, const ROWS: usize> Column<T, ROWS> {
+    #[inline]
+    pub fn get_mut(&mut self, row: u32) -> &mut T {
+        let row = row as usize;
+        &mut self.pages[row / ROWS].own()[row % ROWS]
+    }
+
+    /// The number of the new row.
+    pub fn push(&mut self, value: T) -> u32 {
+        let row = self.length;
+        if row.is_multiple_of(ROWS) {
+            self.pages.push(Page::Owned(Vec::new()));
+        }
+        self.pages[row / ROWS].own().push(value);
+        self.length += 1;
+        row as u32
+    }
+
+    /// `count` more rows, each a copy of `value`; the number of the first.
+    pub fn extend(&mut self, count: u32, value: &T) -> u32 {
+        let first = self.length as u32;
+        let mut left = count as usize;
+        while left > 0 {
+            let filled = self.length % ROWS;
+            if filled == 0 {
+                self.pages.push(Page::Owned(Vec::new()));
+            }
+            let here = left.min(ROWS - filled);
+            self.pages[self.length / ROWS].own().resize(filled + here, value.clone());
+            self.length += here;
+            left -= here;
+        }
+        first
+    }
+
+    pub fn last_mut(&mut self) -> Option<&mut T> {
+        let last = self.length.checked_sub(1)?;
+        Some(self.get_mut(last as u32))
+    }
+}
+
+impl<T: Clone + Freeze, const ROWS: usize> Column<T, ROWS> {
+    /// A copy that stays as it is, whatever is written here afterwards.
+    pub fn freeze(&mut self) -> Self {
+        self.share();
+        self.clone()
+    }
+
+    /// Makes a clone cheap.
+    pub fn share(&mut self) {
+        for page in &mut self.pages {
+            if let Page::Owned(rows) = page {
+                let mut rows = std::mem::take(rows);
+                if std::mem::needs_drop::<T>() {
+                    rows.iter_mut().for_each(T::freeze);
+                }
+                *page = Page::Shared(Arc::new(rows));
+            }
+        }
+    }
+
+    /// As [`Column::share`], unless it is so short that copying it costs less than sharing.
+    pub fn share_if_long(&mut self) {
+        if self.pages.len() > 1 {
+            self.share();
+        } else if let Some(Page::Owned(rows)) = self.pages.first_mut() {
+            rows.iter_mut().for_each(T::freeze);
+        }
+    }
+}
+
+impl<T> Page<T> {
+    #[inline]
+    fn rows(&self) -> &[T] {
+        match self {
+            Page::Owned(rows) => rows,
+            Page::Shared(rows) => rows,
+        }
+    }
+}
+
+impl<T: Clone> Page<T> {
+    #[inline]
+    fn own(&mut self) -> &mut Vec<T> {
+        if let Page::Shared(_) = self {
+            self.unshare();
+        }
+        match self {
+            Page::Owned(rows) => rows,
+            Page::Shared(_) => unreachable!("it was copied above"),
+        }
+    }
+
+    #[cold]
+    fn unshare(&mut self) {
+        if let Page::Shared(rows) = self {
+            let rows = std::mem::take(rows);
+            *self = Page::Owned(Arc::try_unwrap(rows).unwrap_or_else(|rows| (*rows).clone()));
+        }
+    }
+}
+
+impl Freeze for u32 {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_frozen_stays() {
+        let mut column: Column<u32, 4> = Column::default();
+        for number in 0..10 {
+            assert_eq!(column.push(number), number);
+        }
+        let frozen = column.freeze();
+        *column.get_mut(5) = 50;
+        column.push(10);
+        column.extend(3, &7);
+        assert_eq!(frozen.iter().copied().collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+        let now = [0, 1, 2, 3, 4, 50, 6, 7, 8, 9, 10, 7, 7, 7];
+        assert_eq!(column.iter().copied().collect::<Vec<_>>(), now);
+    }
+}

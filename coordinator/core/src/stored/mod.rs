@@ -1,0 +1,11 @@
+//! What of the state machine is stored: entries of the log, parameters of a submission, snapshots.
+
+mod forms;
+mod pack;
+mod rows;
+mod snapshot;
+mod v1;
+
+pub use pack::RestoreError;
+pub use snapshot::Frozen;
+pub use v1::{StoredError, decode_batch, decode_parameters, encode_batch, encode_parameters};

@@ -1,0 +1,7 @@
+//! The tests of the state machine as a whole: a small domain language, worked examples, models.
+
+mod drawing;
+mod model;
+mod random;
+mod rows;
+mod world;

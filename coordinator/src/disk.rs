@@ -1,0 +1,120 @@
+//! The disk thread: one durable write at a time, so that the driver collects while it waits.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use dagmar_common::ids::LogIndex;
+use dagmar_replica::Persist;
+
+use crate::handle::{Handle, Input};
+use crate::store::{Store, StoreError};
+
+/// Orders under way: the driver hands over one write and waits for its end before the next.
+const ORDERS_MAX: usize = 4;
+/// How long after the last write the watermark is made durable too.
+const WATERMARK_AFTER: Duration = Duration::from_secs(1);
+
+/// Where the log is, or how its first write makes it.
+pub enum Log {
+    Open(Box<dyn Store>),
+    New(MakeLog),
+}
+
+pub type MakeLog = Box<dyn FnOnce(&Persist) -> Result<Box<dyn Store>, StoreError> + Send>;
+
+enum Order {
+    Persist(Persist),
+    TruncateBefore(LogIndex),
+}
+
+pub struct Disk {
+    orders: Option<Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Disk {
+    pub fn start(log: Log, driver: Handle) -> std::io::Result<Disk> {
+        let (orders, wanted) = bounded::<Order>(ORDERS_MAX);
+        let work = move || {
+            // The first error is the last word: what a disk holds after one is not known.
+            if let Err(error) = serve(log, &wanted, &driver) {
+                // A driver that stopped before does not mind.
+                let _ = driver.send(Input::Broken(error.to_string()));
+            }
+        };
+        let thread = std::thread::Builder::new().name("disk".to_owned()).spawn(work)?;
+        Ok(Disk { orders: Some(orders), thread: Some(thread) })
+    }
+
+    pub fn persist(&self, persist: Persist) {
+        self.order(Order::Persist(persist));
+    }
+
+    pub fn truncate_before(&self, index: LogIndex) {
+        self.order(Order::TruncateBefore(index));
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // A disk that broke has told the driver so, which then stops.
+            let _ = orders.send(order);
+        }
+    }
+}
+
+impl Drop for Disk {
+    /// Waits for the last write, so that the store's lock is free when this returns.
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // It panics no more than the store does, and then there is nothing left to save.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(log: Log, wanted: &Receiver<Order>, driver: &Handle) -> Result<(), StoreError> {
+    let mut log = Some(log);
+    let mut store: Option<Box<dyn Store>> = None;
+    let mut unmarked = false;
+    loop {
+        let order = match wanted.recv_timeout(WATERMARK_AFTER) {
+            Ok(order) => order,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(store) = store.as_mut().filter(|_| unmarked) {
+                    store.sync_watermark()?;
+                    unmarked = false;
+                }
+                continue;
+            }
+        };
+        match (order, log.take()) {
+            (Order::Persist(first), Some(Log::New(make))) => {
+                store = Some(make(&first)?);
+                unmarked = true;
+                answer(driver, first.token);
+            }
+            (order, opened) => {
+                if let Some(Log::Open(opened)) = opened {
+                    store = Some(opened);
+                }
+                let Some(store) = &mut store else { continue };
+                match order {
+                    Order::Persist(persist) => {
+                        store.persist(&persist)?;
+                        unmarked = true;
+                        answer(driver, persist.token);
+                    }
+                    Order::TruncateBefore(index) => store.truncate_before(index)?,
+                }
+            }
+        }
+    }
+}
+
+fn answer(driver: &Handle, token: dagmar_replica::Token) {
+    // A driver that stopped meanwhile finds the write in its log at the next start.
+    let _ = driver.send(Input::Persisted(token));
+}

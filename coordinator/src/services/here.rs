@@ -1,0 +1,259 @@
+//! The runs of the coordinator in this process, asked through its handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, bounded};
+use dagmar_common::graph::encode;
+use dagmar_common::ids::{Digest, Fence, RequestId, RunId};
+use dagmar_common::lease::LogPlace;
+use dagmar_common::limits::{STAGE_CHUNK_BYTES, SUBMIT_INLINE_BYTES_MAX};
+use dagmar_common::problem::{Code, Problem};
+use dagmar_common::record::follow::{
+    Change, Detail, LogPiece, LogQuestion, Progress, Reason, Stream, choose,
+};
+use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission, words};
+use dagmar_coordinator_core::ask::{self, RunView};
+use dagmar_coordinator_core::command::{Command, Payload, Submit};
+use dagmar_coordinator_core::effect::{Refusal, Reply};
+use dagmar_coordinator_core::{State, stored};
+
+use super::{Entries, Runs, Story, reading, watching, why};
+use crate::handle::{Handle, Stopped};
+
+/// How often a command is asked again when a change of leader dropped its entry.
+const TRIES_MAX: u32 = 10;
+/// Entries of a story that are on their way to whoever reads it.
+const ENTRIES_MAX: usize = 256;
+
+/// Where output of attempts is read: the segments of a worker here, or workers elsewhere.
+pub trait Logs: Send + Sync + 'static {
+    /// Hands on what an ended attempt wrote, until `take` says no.
+    fn read(
+        &self,
+        place: &LogPlace,
+        take: &mut dyn FnMut(Stream, &[u8]) -> bool,
+    ) -> Result<(), Problem>;
+
+    /// What a running attempt wrote behind its first `from` bytes; waits up to `timeout` for more
+    /// than nothing. None if it does not run (any more).
+    fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem>;
+}
+
+/// A piece of the output of a running attempt.
+pub struct Live {
+    pub pieces: Vec<(Stream, Vec<u8>)>,
+    /// Where the next read begins.
+    pub next: u64,
+}
+
+/// What this process knows of runs.
+#[derive(Clone)]
+pub struct Here {
+    pub(super) handle: Handle,
+    pub(super) logs: Arc<dyn Logs>,
+    /// Why the driver ended, once it has.
+    broken: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
+
+impl Here {
+    pub fn new(
+        handle: Handle,
+        logs: Arc<dyn Logs>,
+        broken: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Here { handle, logs, broken: Arc::new(broken) }
+    }
+
+    pub(super) fn stopped(&self, stopped: Stopped) -> Problem {
+        let problem = Problem::new(Code::Interrupted, stopped.to_string());
+        match (self.broken)() {
+            Some(why) => problem.because(why),
+            None => problem,
+        }
+    }
+
+    pub(super) fn look<T: Send + 'static>(
+        &self,
+        run: &RunId,
+        look: impl FnOnce(&RunView<'_>) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let id = run.clone();
+        let found = self.handle.read(move |state| state.find_run(&id).map(|view| look(&view)));
+        found.map_err(|stopped| self.stopped(stopped))?.ok_or_else(|| no_such_run(run))
+    }
+
+    /// Asks again with the same request where a change of leader dropped it.
+    fn propose(&self, command: &Command) -> Result<Reply, Problem> {
+        for _ in 0..TRIES_MAX {
+            match self.handle.propose(command.clone()) {
+                Ok(Reply::Dropped) => {}
+                Ok(Reply::Refused(refusal)) => return Err(refused(refusal)),
+                Ok(reply) => return Ok(reply),
+                Err(stopped) => return Err(self.stopped(stopped)),
+            }
+        }
+        Err(Problem::new(Code::Busy, "the leader changed again and again; ask again later"))
+    }
+
+    /// What is too large for a submission goes ahead of it, in chunks.
+    fn payload(&self, bytes: Vec<u8>) -> Result<Payload, Problem> {
+        if bytes.len() <= SUBMIT_INLINE_BYTES_MAX / 2 {
+            return Ok(Payload::Inline(bytes));
+        }
+        let digest = Digest::of(&bytes);
+        let total = bytes.len() as u64;
+        let chunks = bytes.chunks(STAGE_CHUNK_BYTES).zip(0_u64..);
+        let stage = |(chunk, place): (&[u8], u64)| Command::Stage {
+            digest,
+            offset: place * STAGE_CHUNK_BYTES as u64,
+            total,
+            bytes: chunk.to_vec(),
+        };
+        let commands = chunks.map(stage).collect();
+        let replies = self.handle.propose_all(commands).map_err(|it| self.stopped(it))?;
+        for reply in replies {
+            match reply {
+                Reply::Refused(refusal) => return Err(refused(refusal)),
+                Reply::Dropped => {
+                    return Err(Problem::new(Code::Busy, "the leader changed; submit again"));
+                }
+                Reply::Done | Reply::Submitted { .. } => {}
+            }
+        }
+        Ok(Payload::Staged(digest))
+    }
+}
+
+impl Runs for Here {
+    fn submit(&self, submission: Submission) -> Result<RunId, Problem> {
+        let parameters = stored::encode_parameters(&submission.parameters);
+        let submit = Submit {
+            request: submission.request,
+            run: submission.run,
+            generated: submission.generated,
+            tag: submission.tag,
+            graph: self.payload(submission.graph.to_vec())?,
+            parameters: self.payload(parameters)?,
+            context: submission.context,
+        };
+        match self.propose(&Command::Submit(submit))? {
+            Reply::Submitted { run, .. } => Ok(run),
+            _ => Err(Problem::new(Code::Internal, "a submission was answered with nothing")),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<RunSummary>, Problem> {
+        let list = |state: &State| state.runs().map(|view| summary(&view)).collect();
+        self.handle.read(list).map_err(|stopped| self.stopped(stopped))
+    }
+
+    fn story(&self, run: &RunId) -> Result<Story, Problem> {
+        let state = self.handle.freeze().map_err(|stopped| self.stopped(stopped))?;
+        let Some(view) = state.find_run(run) else { return Err(no_such_run(run)) };
+        let (record, graph) = (view.record(), Bytes::from(encode(view.graph())));
+        let entries = entries(state, run.clone())?;
+        Ok(Story { record, graph, entries })
+    }
+
+    fn progress(&self, run: &RunId, most: usize) -> Result<Progress, Problem> {
+        self.look(run, move |view| {
+            let (steps, left_out) = choose(view.root_steps(), most);
+            Progress { summary: summary(view), steps, left_out }
+        })
+    }
+
+    fn watch(&self, run: &RunId, detail: Detail) -> Result<Receiver<Change>, Problem> {
+        watching::watch(self, run, detail)
+    }
+
+    fn logs(
+        &self,
+        run: &RunId,
+        question: LogQuestion,
+    ) -> Result<Receiver<Result<LogPiece, Problem>>, Problem> {
+        reading::logs(self, run, question)
+    }
+
+    fn cancel(&self, run: &RunId, request: RequestId, reason: &str) -> Result<(), Problem> {
+        let (run, reason) = (run.clone(), reason.to_owned());
+        self.propose(&Command::Cancel { request, run, reason }).map(|_| ())
+    }
+
+    fn why(&self, run: &RunId, path: Option<&str>) -> Result<Vec<Reason>, Problem> {
+        let (id, path) = (run.clone(), path.map(str::to_owned));
+        let ask = move |state: &State| {
+            let number = state.find_run(&id)?.number();
+            let reasons = ask::why(state, number, path.as_deref());
+            Some(why::sentences(path.as_deref(), reasons, state.log_time()))
+        };
+        let reasons = self.handle.read(ask).map_err(|stopped| self.stopped(stopped))?;
+        reasons.ok_or_else(|| no_such_run(run))
+    }
+}
+
+/// The entries of one run from a frozen state, by a thread that ends with them or their reader.
+fn entries(state: State, run: RunId) -> Result<Entries, Problem> {
+    let (sender, receiver) = bounded::<Result<Entry, Problem>>(ENTRIES_MAX);
+    let tell = move || {
+        let Some(view) = state.find_run(&run) else { return };
+        for entry in view.node_records() {
+            if sender.send(Ok(entry)).is_err() {
+                return;
+            }
+        }
+    };
+    spawn("story", tell)?;
+    Ok(Box::new(receiver.into_iter()))
+}
+
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Problem> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.map(|_| ()).map_err(|error| {
+        Problem::new(Code::Busy, "there is no room for another thread").because(error.to_string())
+    })
+}
+
+fn summary(view: &RunView<'_>) -> RunSummary {
+    RunSummary::of(&light_record(view), &view.graph().name)
+}
+
+/// Without the parameters: a list is not the place for them.
+fn light_record(view: &RunView<'_>) -> RunRecord {
+    let mut record = view.record();
+    record.parameters_at_start.clear();
+    record.parameters_at_end.clear();
+    record
+}
+
+pub(super) fn no_such_run(run: &RunId) -> Problem {
+    Problem::new(Code::NotFound, format!("there is no run {run} here")).try_this("dagmar ls")
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::RunIdTaken { run } => {
+            Problem::new(Code::RunIdTaken, format!("the run id {run} is taken by another request"))
+                .try_this("leave --run-id out, or choose another")
+        }
+        Refusal::NoSuchRun { run } => no_such_run(&run),
+        Refusal::RunEnded { run, status } => {
+            let status = words::of_run(status);
+            Problem::new(Code::RunEnded, format!("{run} has ended: {status}"))
+                .try_this(format!("dagmar show {run}"))
+        }
+        Refusal::BadGraph { why } => {
+            Problem::new(Code::BadGraph, "the graph is not one that runs").because(why)
+        }
+        Refusal::BadParameters { why } => {
+            Problem::new(Code::BadPipeline, "the parameters cannot be read").because(why)
+        }
+        Refusal::NotStaged | Refusal::StagingFull => {
+            Problem::new(Code::Busy, "too much is being submitted at once; submit again later")
+        }
+        Refusal::RequestReused => {
+            Problem::new(Code::RequestReused, "this request id was used before, for something else")
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A run's events as changes that people understand: each looked up where it happened.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use dagmar_common::ids::{NodeNo, RunId, RunNo, SectionNo};
+use dagmar_common::problem::Problem;
+use dagmar_common::record::follow::{AttemptEnd, Change, Detail, StepChange};
+use dagmar_common::record::{AttemptStatus, NodeRecord, NodeStatus, RunStatus};
+use dagmar_common::time::WallTime;
+use dagmar_coordinator_core::ask::RunView;
+use dagmar_coordinator_core::effect::Event;
+
+use super::here::{Here, spawn};
+use crate::clock;
+use crate::handle::{Interest, Watched};
+
+/// Changes that wait for a slow reader; beyond that this thread waits, and the driver's events
+/// are dropped and counted.
+const CHANGES_MAX: usize = 1 << 10;
+/// Events that are looked up in one look at the state.
+const EVENTS_A_LOOK: usize = 256;
+
+pub fn watch(here: &Here, run: &RunId, detail: Detail) -> Result<Receiver<Change>, Problem> {
+    // First the events, then the look: what happens between is seen twice rather than never.
+    let watched = here.handle.watch(Interest::Nodes).map_err(|it| here.stopped(it))?;
+    let number = here.look(run, |view| view.number())?;
+    let (changes, receiver) = bounded(CHANGES_MAX);
+    let watcher = Watcher { here: here.clone(), run: run.clone(), number, detail, changes };
+    spawn("watch", move || watcher.run(&watched))?;
+    Ok(receiver)
+}
+
+struct Watcher {
+    here: Here,
+    run: RunId,
+    number: RunNo,
+    detail: Detail,
+    changes: Sender<Change>,
+}
+
+/// A node that changed, to be looked up.
+struct Changed {
+    section: SectionNo,
+    node: NodeNo,
+    indices: Arc<[u32]>,
+    status: NodeStatus,
+    attempt: u32,
+}
+
+impl Watcher {
+    /// Until the run has ended, its reader has gone, or the driver has stopped.
+    fn run(self, watched: &Receiver<Watched>) {
+        if self.ended_already() {
+            return;
+        }
+        while let Ok(first) = watched.recv() {
+            let mut changed = Vec::new();
+            let mut ended = None;
+            let mut missed = false;
+            let rest = watched.try_iter().take(EVENTS_A_LOOK);
+            for watched in std::iter::once(first).chain(rest) {
+                match watched {
+                    Watched::Event(event) => self.sort(event, &mut changed, &mut ended),
+                    Watched::Reset => missed = true,
+                }
+            }
+            if missed && !self.tell(Change::Missed { count: 1 }) {
+                return;
+            }
+            if !self.tell_changed(changed) {
+                return;
+            }
+            if ended.is_some() || missed {
+                if self.ended_already() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn sort(&self, event: Event, changed: &mut Vec<Changed>, ended: &mut Option<RunStatus>) {
+        match event {
+            Event::Node { run, section, node, indices, status, attempt }
+                if run == self.number && self.is_wanted(&indices, status, attempt) =>
+            {
+                changed.push(Changed { section, node, indices, status, attempt });
+            }
+            Event::RunEnded { run, status, .. } if run == self.number => *ended = Some(status),
+            _ => {}
+        }
+    }
+
+    fn is_wanted(&self, indices: &[u32], status: NodeStatus, attempt: u32) -> bool {
+        let is_retry = attempt > 1 && matches!(status, NodeStatus::Ready | NodeStatus::Waiting);
+        match self.detail {
+            Detail::Everything => true,
+            Detail::Steps if indices.is_empty() => status.has_ended() || is_retry,
+            Detail::Steps => is_retry || (status.has_ended() && status != NodeStatus::Succeeded),
+        }
+    }
+
+    fn tell_changed(&self, changed: Vec<Changed>) -> bool {
+        if changed.is_empty() {
+            return true;
+        }
+        let changes = self.here.look(&self.run, move |view| {
+            changed.iter().filter_map(|one| change(view, one)).collect::<Vec<_>>()
+        });
+        let Ok(changes) = changes else { return false };
+        changes.into_iter().all(|change| self.tell(Change::Step(change)))
+    }
+
+    fn ended_already(&self) -> bool {
+        let record = self.here.look(&self.run, |view| view.record());
+        let Ok(record) = record else { return true };
+        if record.status == RunStatus::Running {
+            return false;
+        }
+        let at = record.ended.unwrap_or_else(clock::wall);
+        self.tell(Change::Ended { at, status: record.status, reason: record.reason.into() });
+        true
+    }
+
+    /// False once nobody reads.
+    fn tell(&self, change: Change) -> bool {
+        self.changes.send(change).is_ok()
+    }
+}
+
+fn change(view: &RunView<'_>, changed: &Changed) -> Option<StepChange> {
+    let Changed { section, node, indices, status, attempt } = changed;
+    let record = view.step(*section, *node, indices)?;
+    let is_retry = *attempt > 1 && matches!(status, NodeStatus::Ready | NodeStatus::Waiting);
+    let number = if is_retry { attempt - 1 } else { *attempt };
+    let tells_end = is_retry || status.has_ended();
+    let ended = if tells_end { attempt_end(&record, number) } else { None };
+    let at = match &ended {
+        Some((at, _)) => *at,
+        None => clock::wall(),
+    };
+    Some(StepChange {
+        at,
+        path: record.path.clone(),
+        status: *status,
+        attempt: if record.attempts.is_empty() { 0 } else { *attempt },
+        ended: ended.map(|(_, end)| end),
+        reason: record.reason,
+    })
+}
+
+fn attempt_end(record: &NodeRecord, number: u32) -> Option<(WallTime, AttemptEnd)> {
+    let attempt = record
+        .attempts
+        .iter()
+        .rfind(|one| one.number == number && one.status != AttemptStatus::Running)?;
+    let last_line = attempt.last_lines.lines().last().unwrap_or_default();
+    let end = AttemptEnd {
+        number,
+        status: attempt.status,
+        reason: attempt.reason,
+        took: attempt.took,
+        last_line: last_line.into(),
+    };
+    Some((attempt.began.plus(attempt.took), end))
+}

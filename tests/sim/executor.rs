@@ -1,0 +1,174 @@
+//! Processes of one host, pretended: they take a while, end, and die when they are told to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dagmar_common::ids::{Fence, RunNo};
+use dagmar_common::lease::{Ending, ExitReason, Outcome, Start};
+use dagmar_common::time::{BootTime, Span, WallTime};
+use dagmar_worker_core::{Input, Remembered, RememberedAs, Stop};
+
+use crate::random::Random;
+
+/// A process from its request to the moment in which its daemon has heard of its end.
+#[derive(Clone, Debug)]
+struct Process {
+    run: RunNo,
+    path: Arc<str>,
+    began: Option<BootTime>,
+    ends: BootTime,
+    stopped: Option<Stop>,
+}
+
+/// What the host's disk keeps of one fence.
+#[derive(Clone, Debug)]
+struct Record {
+    run: RunNo,
+    path: Arc<str>,
+    cpu_millis: u32,
+    exit: Option<Outcome>,
+}
+
+/// The supervisor, its processes, and the records of both; it outlives its daemon.
+#[derive(Debug, Default)]
+pub struct Executor {
+    processes: BTreeMap<Fence, Process>,
+    records: BTreeMap<Fence, Record>,
+    /// Every fence that a process was made for on this host, ever.
+    spawned: BTreeSet<Fence>,
+    /// What the daemon has not heard yet.
+    pub events: Vec<Input>,
+}
+
+impl Executor {
+    pub fn run(&mut self, start: Start, now: BootTime, random: &mut Random) {
+        let (run, path) = (start.name.run, start.name.path.clone());
+        let cpu_millis = start.task.resources.cpu_millis;
+        let record = Record { run, path: path.clone(), cpu_millis, exit: None };
+        self.records.insert(start.fence, record);
+        let lasts = random.pick(&[1, 20, 400, 3_000, 20_000]) + random.below(50) as u64;
+        let ends = now + Span::from_millis(lasts);
+        let process = Process { run, path, began: None, ends, stopped: None };
+        let twin =
+            self.processes.values().find(|other| (other.run, &other.path) == (run, &process.path));
+        assert!(twin.is_none(), "{} of {run} begins beside an older process of it", process.path);
+        assert!(self.spawned.insert(start.fence), "fence {} is started twice", start.fence);
+        if random.chance(1, 40) {
+            self.events.push(Input::ProcessNotStarted { fence: start.fence });
+            return;
+        }
+        self.processes.insert(start.fence, process);
+    }
+
+    pub fn stop(&mut self, fence: Fence, why: Stop, now: BootTime, random: &mut Random) {
+        let Some(process) = self.processes.get_mut(&fence) else { return };
+        process.stopped = Some(why);
+        let ends = now + Span::from_millis(random.pick(&[1, 100, 2_500]));
+        process.ends = process.ends.min(ends);
+    }
+
+    pub fn forget(&mut self, fences: &[Fence]) {
+        fences.iter().for_each(|fence| {
+            self.records.remove(fence);
+        });
+    }
+
+    /// Everything up to `now` happens.
+    pub fn advance(&mut self, now: BootTime, random: &mut Random) {
+        let due = |process: &Process| process.ends <= now;
+        let ended: Vec<Fence> = self
+            .processes
+            .iter()
+            .filter(|(_, process)| due(process))
+            .map(|(fence, _)| *fence)
+            .collect();
+        for (fence, process) in &mut self.processes {
+            if process.began.is_none() && process.stopped.is_none() && random.chance(2, 3) {
+                process.began = Some(now);
+                self.events.push(Input::ProcessStarted { fence: *fence, at: wall(now) });
+            }
+        }
+        for fence in ended {
+            let Some(process) = self.processes.remove(&fence) else { continue };
+            self.ends(fence, process, now, random);
+        }
+    }
+
+    fn ends(&mut self, fence: Fence, process: Process, now: BootTime, random: &mut Random) {
+        if process.stopped.is_some() && process.began.is_none() && random.chance(1, 2) {
+            self.events.push(Input::ProcessNotStarted { fence });
+            return;
+        }
+        if process.stopped == Some(Stop::NotLeased) && random.chance(1, 2) {
+            self.events.push(Input::ProcessStopped { fence });
+            return;
+        }
+        let ending = match process.stopped {
+            None if random.chance(1, 8) => Ending::Failed(ExitReason::Code(1)),
+            None => Ending::Succeeded,
+            Some(_) => random.pick(&[
+                Ending::Failed(ExitReason::Signal(15)),
+                Ending::Failed(ExitReason::Signal(9)),
+                Ending::Succeeded,
+            ]),
+        };
+        let outcome = outcome(fence, ending, process.began.unwrap_or(now));
+        if process.stopped.is_none()
+            && let Some(record) = self.records.get_mut(&fence)
+        {
+            record.exit = Some(outcome.clone());
+        }
+        self.events.push(Input::ProcessEnded(outcome));
+    }
+
+    /// The daemon is gone, and with it what it had not heard and what had not begun.
+    pub fn daemon_dies(&mut self) {
+        self.events.clear();
+        self.processes.retain(|_, process| process.began.is_some());
+    }
+
+    /// Power loss, or an embedded run: no process and no record is left.
+    pub fn all_dies(&mut self) {
+        self.events.clear();
+        self.processes.clear();
+        self.records.clear();
+    }
+
+    /// What a new daemon finds.
+    pub fn found(&self) -> Vec<Remembered> {
+        let records = self.records.iter().map(|(fence, record)| {
+            let state = match (&record.exit, self.processes.get(fence)) {
+                (Some(outcome), _) => RememberedAs::Finished(outcome.clone()),
+                (None, Some(process)) => RememberedAs::Running { stopping: process.stopped },
+                (None, None) => RememberedAs::Gone { started: true },
+            };
+            let (run, path, cpu_millis) = (record.run, record.path.clone(), record.cpu_millis);
+            Remembered { fence: *fence, run, path, cpu_millis, state }
+        });
+        records.collect()
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.processes.is_empty() && self.events.is_empty()
+    }
+
+    pub fn remembers_nothing(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+pub fn wall(boot: BootTime) -> WallTime {
+    WallTime(1_700_000_000_000_000 + boot.0 as i64)
+}
+
+pub fn outcome(fence: Fence, ending: Ending, began: BootTime) -> Outcome {
+    Outcome {
+        fence,
+        ending,
+        began: wall(began),
+        took: Span::from_millis(1),
+        outputs: Vec::new(),
+        log: None,
+        last_lines: "".into(),
+    }
+}

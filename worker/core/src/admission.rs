@@ -1,0 +1,94 @@
+//! The capacity of this worker, and the order in which leased trials may begin.
+//!
+//! One queue in the order of fences, which is the order in which they were granted; a trial that
+//! does not fit holds back every later one that needs a cpu too, so that a stream of small trials
+//! never starves a big one. Priorities are the scheduler's matter: they are in the order already.
+//! A trial that waits for an older process of its own stands aside and holds nobody back.
+
+use std::collections::BTreeMap;
+
+use dagmar_common::ids::Fence;
+use dagmar_common::lease::Start;
+
+use crate::held::TrialKey;
+
+#[derive(Debug)]
+pub(crate) struct Admission {
+    capacity_millis: u32,
+    used_millis: u64,
+    waiting: BTreeMap<Fence, Start>,
+    aside: BTreeMap<Fence, (TrialKey, Start)>,
+}
+
+impl Admission {
+    pub fn new(capacity_millis: u32) -> Self {
+        let (waiting, aside) = (BTreeMap::new(), BTreeMap::new());
+        Admission { capacity_millis, used_millis: 0, waiting, aside }
+    }
+
+    pub fn capacity_millis(&self) -> u32 {
+        self.capacity_millis
+    }
+
+    pub fn wait(&mut self, start: Start) {
+        self.waiting.insert(start.fence, start);
+    }
+
+    pub fn stand_aside(&mut self, trial: TrialKey, start: Start) {
+        self.aside.insert(start.fence, (trial, start));
+    }
+
+    /// The first that may begin now; its cpus are taken.
+    pub fn next(&mut self) -> Option<Start> {
+        let fits = |start: &Start| {
+            let need = self.need(start.task.resources.cpu_millis);
+            need == 0 || self.used_millis + need <= u64::from(self.capacity_millis)
+        };
+        let first = self.waiting.values().next()?;
+        let fence = if fits(first) {
+            first.fence
+        } else {
+            let mut free = self.waiting.values();
+            free.find(|start| start.task.resources.cpu_millis == 0)?.fence
+        };
+        let start = self.waiting.remove(&fence)?;
+        self.take(start.task.resources.cpu_millis);
+        Some(start)
+    }
+
+    /// Also for a process that an earlier life of this worker left running.
+    pub fn take(&mut self, cpu_millis: u32) {
+        self.used_millis += self.need(cpu_millis);
+    }
+
+    /// The process is gone: its cpus are free, and who waited for it is back in the queue.
+    pub fn release(&mut self, cpu_millis: u32, trial: Option<&TrialKey>) {
+        self.used_millis -= self.need(cpu_millis);
+        let Some(trial) = trial else { return };
+        let next = self.aside.iter().find(|(_, (of, _))| of == trial).map(|(fence, _)| *fence);
+        if let Some((_, start)) = next.and_then(|fence| self.aside.remove(&fence)) {
+            self.wait(start);
+        }
+    }
+
+    /// It leaves the queue without having begun.
+    pub fn drop(&mut self, fence: Fence) {
+        if self.waiting.remove(&fence).is_none() {
+            self.aside.remove(&fence);
+        }
+    }
+
+    /// What a trial that wants more than all can be given is all: it runs alone.
+    fn need(&self, cpu_millis: u32) -> u64 {
+        u64::from(cpu_millis.min(self.capacity_millis))
+    }
+
+    pub fn check(&self, queued: &[Fence], running_millis: impl Iterator<Item = u32>) {
+        let mut waiting: Vec<Fence> =
+            self.waiting.keys().chain(self.aside.keys()).copied().collect();
+        waiting.sort();
+        assert_eq!(waiting, queued, "the queue and the table differ");
+        let used: u64 = running_millis.map(|millis| self.need(millis)).sum();
+        assert_eq!(used, self.used_millis, "cpus in use");
+    }
+}

@@ -1,0 +1,4 @@
+//! What runs a function: trials in, outcomes out.
+
+mod listen;
+pub mod process;

@@ -1,0 +1,289 @@
+//! The process executor: trials of shell commands in, begun and finished trials out.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dagmar_common::graph::{Command, Function, Shell};
+use dagmar_common::ids::Fence;
+use dagmar_common::lease::{Begun, Outcome, Start};
+use dagmar_common::limits::{GRACE, LOG_BYTES_MAX};
+use dagmar_common::time::{Span, WallTime};
+use dagmar_supervisor::packed::Packed;
+use dagmar_supervisor::protocol::{Request, RequestBatch, Spawn};
+use rustix::io::Errno;
+use tracing::{error, warn};
+
+use super::listen::{Listener, not_started};
+use crate::logs::segments::Segments;
+use crate::records::{Left, Records};
+use crate::supervisor::{Mark, Supervisor, this_program};
+use crate::task::environment::{Environments, Prepared, ScopeKey};
+
+/// Where and how tasks run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Holds records, logs, and the files of tasks; nobody else writes there.
+    pub root: PathBuf,
+    /// What tasks run in.
+    pub directory: PathBuf,
+    /// What tasks see of the surroundings of their worker.
+    pub environment: Vec<(OsString, OsString)>,
+    /// What is started as supervisor: it calls [`dagmar_supervisor::main`] at once.
+    pub program: PathBuf,
+    /// Between TERM and KILL.
+    pub grace: Span,
+}
+
+impl Config {
+    /// Tasks run in `directory` and see the environment of this process.
+    pub fn in_place(root: PathBuf, directory: PathBuf) -> Self {
+        Config {
+            root,
+            directory,
+            environment: std::env::vars_os().collect(),
+            program: this_program(),
+            grace: GRACE,
+        }
+    }
+}
+
+/// What the executor tells of the trials it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    Begun(Begun),
+    Finished(Outcome),
+    /// No outcome will come: it was killed, taken back before it began, or could not be recorded.
+    Returned {
+        fence: Fence,
+        started: bool,
+    },
+    /// The supervisor died; all that it ran is killed and reported as returned before this.
+    SupervisorLost,
+}
+
+/// A running executor. Dropped, it kills what it runs.
+pub struct Processes {
+    supervisor: Supervisor,
+    shared: Arc<Shared>,
+    directory: Packed,
+    grace_us: u64,
+}
+
+pub(super) struct Shared {
+    state: Mutex<State>,
+    pub(super) logs: Arc<Segments>,
+}
+
+pub(super) struct State {
+    pub(super) running: HashMap<Fence, Running>,
+    environments: Environments,
+    pub(super) records: Records,
+    /// Requests that travel with the next ones.
+    waiting: RequestBatch,
+    /// The supervisor is gone.
+    pub(super) lost: bool,
+}
+
+pub(super) struct Running {
+    key: ScopeKey,
+    /// Where its outputs are expected.
+    pub(super) output: PathBuf,
+    /// For messages.
+    pub(super) program: String,
+    pub(super) began: Option<WallTime>,
+}
+
+/// How many processes an earlier life left in `root`, killed; before anything new starts there.
+pub fn sweep(root: &Path) -> io::Result<usize> {
+    Ok(Left::read(&root.join("records"))?.sweep())
+}
+
+impl Processes {
+    /// Kills what an earlier life left behind, and starts a supervisor. `tell` is called on a
+    /// thread of its own, with all that is known at that moment.
+    pub fn start(
+        config: &Config,
+        mut tell: impl FnMut(Vec<Report>) + Send + 'static,
+    ) -> io::Result<Self> {
+        std::fs::create_dir_all(&config.root)?;
+        let killed = sweep(&config.root)?;
+        if killed > 0 {
+            warn!("killed {killed} processes that an earlier worker had left");
+        }
+        let mark = Mark::random()?;
+        let mut hello = RequestBatch::default();
+        let tasks = config.root.join("tasks");
+        let inherited = config.environment.iter().cloned();
+        let state = State {
+            running: HashMap::new(),
+            environments: Environments::new(tasks, inherited, &mut hello),
+            records: Records::create(&config.root.join("records"), &mark)?,
+            waiting: RequestBatch::default(),
+            lost: false,
+        };
+        let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
+        let shared = Arc::new(Shared { state: Mutex::new(state), logs });
+        let mut listener = Listener::new(shared.clone());
+        let supervisor = Supervisor::start(&config.program, mark, move |said| {
+            let reports = listener.hear(said);
+            if !reports.is_empty() {
+                tell(reports);
+            }
+        })?;
+        supervisor.send(&hello)?;
+        let mut directory = Packed::new();
+        if !directory.push(config.directory.as_os_str().as_bytes()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory with a NUL"));
+        }
+        Ok(Processes { supervisor, shared, directory, grace_us: config.grace.0 })
+    }
+
+    pub fn logs(&self) -> &Arc<Segments> {
+        &self.shared.logs
+    }
+
+    /// Starts trials. What is answered here did not begin; the rest is told.
+    pub fn run(&self, starts: &[Start]) -> Vec<Report> {
+        let mut reports = Vec::new();
+        let mut state = self.shared.state();
+        let mut spawns = RequestBatch::default();
+        let mut asked = Vec::with_capacity(starts.len());
+        for start in starts {
+            match self.ask(&mut state, start, &mut spawns) {
+                Ok(()) => asked.push(start.fence),
+                Err(report) => reports.push(report),
+            }
+        }
+        if let Err(error) = state.records.write() {
+            // A start that cannot be recorded does not happen.
+            error!("cannot record starts: {error}; they are given back");
+            for fence in asked {
+                state.end(fence);
+                reports.push(Report::Returned { fence, started: false });
+            }
+            spawns.clear();
+        } else {
+            asked.iter().for_each(|fence| self.shared.logs.begin(*fence));
+        }
+        // Under the lock, so that no spawn overtakes the environment that it names. The
+        // supervisor always reads, whoever else waits, so this does not wait for long.
+        let mut batch = std::mem::take(&mut state.waiting);
+        batch.append(&spawns);
+        self.send(&batch);
+        batch.clear();
+        state.waiting = batch;
+        reports
+    }
+
+    fn ask(
+        &self,
+        state: &mut State,
+        start: &Start,
+        spawns: &mut RequestBatch,
+    ) -> Result<(), Report> {
+        let fence = start.fence;
+        let returned = Report::Returned { fence, started: false };
+        let Function::Process(command) = &start.task.function else {
+            warn!("trial {fence} is no process; given back");
+            return Err(returned);
+        };
+        if state.lost || state.running.contains_key(&fence) {
+            return Err(returned);
+        }
+        let not_started =
+            |text: String, errno: i32| Report::Finished(not_started(fence, &text, errno));
+        let Some((words, program)) = words_of(command) else {
+            let text = "cannot start this step: its command is empty or holds a NUL character";
+            return Err(not_started(text.to_owned(), Errno::INVAL.raw_os_error()));
+        };
+        let mut waiting = std::mem::take(&mut state.waiting);
+        let prepared = state.environments.prepare(start, &mut waiting);
+        state.waiting = waiting;
+        let prepared = prepared.map_err(|error| {
+            let text = format!("cannot write the parameters of this step: {error}");
+            not_started(text, error.raw_os_error().unwrap_or(0))
+        })?;
+        let Prepared { key, number, additions, output } = prepared;
+        spawns.push(&Request::Spawn(Spawn {
+            fence: fence.0,
+            environment: number,
+            additions: additions.view(),
+            directory: self.directory.view(),
+            words: words.view(),
+            time_limit_us: start.task.time_limit.map(|limit| limit.0),
+            grace_us: self.grace_us,
+            output_max: LOG_BYTES_MAX,
+        }));
+        state.records.asked(fence);
+        state.running.insert(fence, Running { key, output, program, began: None });
+        Ok(())
+    }
+
+    /// TERM, then KILL after the grace; reported cancelled, or returned if it never began.
+    pub fn cancel(&self, fences: &[Fence]) {
+        let mut batch = RequestBatch::default();
+        for fence in fences {
+            batch.push(&Request::Stop { fence: fence.0, grace_us: self.grace_us });
+        }
+        self.send(&batch);
+    }
+
+    /// KILL at once; returned, with no outcome.
+    pub fn kill(&self, fences: &[Fence]) {
+        let mut batch = RequestBatch::default();
+        for fence in fences {
+            batch.push(&Request::Kill { fence: fence.0 });
+        }
+        self.send(&batch);
+    }
+
+    /// Writes to disk what tasks have said so far; for a timer.
+    pub fn checkpoint(&self) {
+        self.shared.logs.checkpoint();
+    }
+
+    /// Stops everything, and waits until nothing is left.
+    pub fn shut_down(&self) {
+        self.supervisor.shut_down(Span(self.grace_us).as_std());
+    }
+
+    fn send(&self, batch: &RequestBatch) {
+        if let Err(error) = self.supervisor.send(batch) {
+            // Its listener hears of it too, and gives back whatever ran.
+            warn!("cannot reach the supervisor: {error}");
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Forgets a trial that runs no more.
+    pub(super) fn end(&mut self, fence: Fence) -> Option<Running> {
+        let running = self.running.remove(&fence)?;
+        self.environments.release(running.key, &mut self.waiting);
+        self.records.ended(fence);
+        Some(running)
+    }
+}
+
+/// What is executed, and what to call it; None if no process can be given it.
+fn words_of(command: &Command) -> Option<(Packed, String)> {
+    let mut packed = Packed::new();
+    let (words, name): (Vec<&str>, &str) = match command {
+        Command::Words(words) => (words.iter().map(String::as_str).collect(), words.first()?),
+        Command::Script { text, shell: Shell::Sh } => {
+            (vec!["/bin/sh", "-e", "-c", text, "sh"], "/bin/sh")
+        }
+    };
+    let whole = words.iter().all(|word| packed.push(word.as_bytes()));
+    whole.then(|| (packed, name.to_owned()))
+}

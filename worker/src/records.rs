@@ -1,0 +1,399 @@
+//! What this worker started and what of it has ended: appended, never fsynced, read after a crash.
+//!
+//! It survives the death of every process; after the death of the host nothing of it is needed,
+//! for then no process is left. Version 1 of a record's body, little-endian: `1 | boot id 36
+//! bytes | mark 36 bytes` opens a supervisor; `2 | fence u64` is written before a start is asked
+//! for; `3 | fence u64 | pid u32 | microseconds since boot u64` when it began; `4 | fence u64`
+//! when nothing of it runs any more.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dagmar_common::envelope::{self, EnvelopeError, Kind};
+use dagmar_common::ids::Fence;
+use dagmar_supervisor::family;
+
+use crate::supervisor::{Mark, kill_marked};
+
+const VERSION: u16 = 1;
+/// A longer file is written anew with only what still runs.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+/// How long what a sweep killed is waited for.
+const SWEEP_WITHIN: Duration = Duration::from_secs(5);
+/// Of start times in /proc (USER_HZ), the same on every machine that Linux still runs on.
+const TICKS_PER_SECOND: u128 = 100;
+/// Start times are that coarse, and the clock was read a moment before the start.
+const START_SLACK_TICKS: u64 = 100;
+const UUID_BYTES: usize = 36;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Record {
+    Opened { boot: String, mark: String },
+    Asked { fence: Fence },
+    Began(Began),
+    Ended { fence: Fence },
+}
+
+/// One process that began, named for as long as its host is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Began {
+    pub fence: Fence,
+    pub pid: u32,
+    pub boot_us: u64,
+}
+
+/// The writing side.
+pub struct Records {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    waiting: Vec<u8>,
+    head: Vec<u8>,
+    open: BTreeMap<Fence, Option<Began>>,
+}
+
+/// What a worker of an earlier life left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// None if the host was started anew since, or nothing was recorded.
+    mark: Option<Mark>,
+    /// What had been asked for and not ended; with its process if that was heard of.
+    pub open: BTreeMap<Fence, Option<Began>>,
+}
+
+impl Records {
+    /// Begins anew; what the file held is to be swept before.
+    pub fn create(path: &Path, mark: &Mark) -> io::Result<Self> {
+        let mut head = Vec::new();
+        Record::Opened { boot: boot_id()?, mark: mark.0.clone() }.seal_into(&mut head);
+        let file = write_new(path, &head)?;
+        Ok(Records {
+            path: path.to_owned(),
+            file,
+            length: head.len() as u64,
+            waiting: Vec::new(),
+            head,
+            open: BTreeMap::new(),
+        })
+    }
+
+    pub fn asked(&mut self, fence: Fence) {
+        Record::Asked { fence }.seal_into(&mut self.waiting);
+        self.open.insert(fence, None);
+    }
+
+    pub fn began(&mut self, began: Began) {
+        Record::Began(began).seal_into(&mut self.waiting);
+        self.open.insert(began.fence, Some(began));
+    }
+
+    pub fn ended(&mut self, fence: Fence) {
+        Record::Ended { fence }.seal_into(&mut self.waiting);
+        self.open.remove(&fence);
+    }
+
+    /// Hands what waits to the kernel.
+    pub fn write(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        if self.length > FILE_BYTES_MAX {
+            return self.write_anew();
+        }
+        self.file.write_all(&self.waiting)?;
+        self.length += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn write_anew(&mut self) -> io::Result<()> {
+        let mut bytes = self.head.clone();
+        for (fence, began) in &self.open {
+            Record::Asked { fence: *fence }.seal_into(&mut bytes);
+            if let Some(began) = began {
+                Record::Began(*began).seal_into(&mut bytes);
+            }
+        }
+        self.file = write_new(&self.path, &bytes)?;
+        self.length = bytes.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+/// Whole or not at all under its name.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let partial = path.with_extension("part");
+    let mut file = File::create(&partial)?;
+    file.write_all(bytes)?;
+    fs::rename(&partial, path)?;
+    Ok(file)
+}
+
+impl Left {
+    /// What the records at `path` say; nothing if there are none.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        match fs::read(path) {
+            Ok(bytes) => Left::replay(&bytes, &boot_id()?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Left::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn replay(bytes: &[u8], boot_now: &str) -> io::Result<Self> {
+        let (mut left, mut rest) = (Left::default(), bytes);
+        while !rest.is_empty() {
+            let (body, behind) = match envelope::open_first(Kind::WorkerRecord, VERSION, rest) {
+                Ok((_, body, behind)) => (body, behind),
+                // The worker was killed in this write, and had asked for nothing in it yet.
+                Err(EnvelopeError::Torn { .. }) => break,
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            };
+            rest = behind;
+            let Some(record) = Record::read(body) else {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown record"));
+            };
+            match record {
+                Record::Opened { boot, mark } => {
+                    left.mark = (boot == boot_now).then_some(Mark(mark));
+                }
+                Record::Asked { fence } => {
+                    left.open.insert(fence, None);
+                }
+                Record::Began(began) => {
+                    left.open.insert(began.fence, Some(began));
+                }
+                Record::Ended { fence } => {
+                    left.open.remove(&fence);
+                }
+            }
+        }
+        Ok(left)
+    }
+
+    /// Kills what still runs of it, also where worker and supervisor died at one moment; how many
+    /// processes there were. After it nothing of it runs.
+    pub fn sweep(&self) -> usize {
+        let Some(mark) = &self.mark else { return 0 };
+        // By identity first: a process may have thrown away its environment, and with it the mark.
+        let mut killed = 0;
+        for began in self.open.values().flatten() {
+            for pid in group_of(began) {
+                family::kill(pid);
+                killed += 1;
+            }
+        }
+        killed + kill_marked(mark, SWEEP_WITHIN)
+    }
+}
+
+/// The process that began, if it still runs, and the members of its group. A number that is
+/// another's by now is known by its start.
+fn group_of(began: &Began) -> Vec<u32> {
+    let Some(shown) = family::show(began.pid) else { return Vec::new() };
+    let ticks = u128::from(began.boot_us) * TICKS_PER_SECOND;
+    let expected = u64::try_from(ticks / 1_000_000).unwrap_or(u64::MAX);
+    if shown.start_ticks.abs_diff(expected) > START_SLACK_TICKS || shown.group != began.pid {
+        return Vec::new();
+    }
+    let everyone = family::everyone().filter_map(family::show);
+    let members = everyone.filter(|shown| shown.group == began.pid && !shown.zombie);
+    members.map(|shown| shown.pid).collect()
+}
+
+fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+impl Record {
+    fn seal_into(&self, out: &mut Vec<u8>) {
+        let mut body = Vec::with_capacity(1 + 2 * UUID_BYTES);
+        match self {
+            Record::Opened { boot, mark } => {
+                body.push(1);
+                body.extend_from_slice(boot.as_bytes());
+                body.extend_from_slice(mark.as_bytes());
+            }
+            Record::Asked { fence } => {
+                body.push(2);
+                body.extend(fence.0.to_le_bytes());
+            }
+            Record::Began(began) => {
+                body.push(3);
+                body.extend(began.fence.0.to_le_bytes());
+                body.extend(began.pid.to_le_bytes());
+                body.extend(began.boot_us.to_le_bytes());
+            }
+            Record::Ended { fence } => {
+                body.push(4);
+                body.extend(fence.0.to_le_bytes());
+            }
+        }
+        envelope::seal_into(Kind::WorkerRecord, VERSION, &body, out);
+    }
+
+    fn read(body: &[u8]) -> Option<Record> {
+        let (tag, fields) = body.split_first()?;
+        if *tag == 1 {
+            let (boot, mark) = fields.split_at_checked(UUID_BYTES)?;
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+            return Some(Record::Opened { boot: text(boot)?, mark: text(mark)? });
+        }
+        let (fence, fields) = fields.split_first_chunk()?;
+        let fence = Fence(u64::from_le_bytes(*fence));
+        match (tag, fields.len()) {
+            (2, 0) => Some(Record::Asked { fence }),
+            (3, 12) => {
+                let (pid, boot_us) = fields.split_first_chunk()?;
+                let boot_us = u64::from_le_bytes(boot_us.try_into().ok()?);
+                Some(Record::Began(Began { fence, pid: u32::from_le_bytes(*pid), boot_us }))
+            }
+            (4, 0) => Some(Record::Ended { fence }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::testing::Directory;
+
+    fn mark() -> Mark {
+        Mark::random().unwrap()
+    }
+
+    fn began(fence: u64) -> Began {
+        Began { fence: Fence(fence), pid: 40, boot_us: 7 }
+    }
+
+    #[test]
+    fn what_was_not_ended_is_left_however_the_file_was_cut() {
+        let directory = Directory::new();
+        let path = directory.path().join("records");
+        assert_eq!(Left::read(&path).unwrap(), Left::default());
+        let mark = mark();
+        let mut records = Records::create(&path, &mark).unwrap();
+        for fence in 1..=3 {
+            records.asked(Fence(fence));
+        }
+        records.began(began(1));
+        records.began(began(2));
+        records.ended(Fence(1));
+        records.write().unwrap();
+        let left = Left::read(&path).unwrap();
+        assert_eq!(left.mark, Some(mark));
+        assert_eq!(left.open, [(Fence(2), Some(began(2))), (Fence(3), None)].into());
+        let bytes = fs::read(&path).unwrap();
+        for length in 0..bytes.len() {
+            Left::replay(&bytes[..length], "boot").unwrap();
+        }
+        let mut damaged = bytes.clone();
+        damaged[20] ^= 1;
+        assert!(Left::replay(&damaged, "boot").is_err());
+        assert_eq!(Left::replay(&bytes, "another boot").unwrap().mark, None);
+    }
+
+    #[test]
+    fn a_long_file_is_written_anew() {
+        let directory = Directory::new();
+        let path = directory.path().join("records");
+        let mut records = Records::create(&path, &mark()).unwrap();
+        records.asked(Fence(1));
+        records.began(began(1));
+        records.write().unwrap();
+        let mut fence = 2;
+        while records.length <= FILE_BYTES_MAX {
+            for _ in 0..1_000 {
+                records.asked(Fence(fence));
+                records.ended(Fence(fence));
+                fence += 1;
+            }
+            records.write().unwrap();
+        }
+        records.asked(Fence(fence));
+        records.write().unwrap();
+        records.ended(Fence(1));
+        records.write().unwrap();
+        assert!(fs::metadata(&path).unwrap().len() < 1_000);
+        let open = Left::read(&path).unwrap().open;
+        assert_eq!(open, [(Fence(fence), None)].into());
+    }
+
+    /// The stored form is frozen: these bodies are read by every later version.
+    #[test]
+    fn the_bytes_of_version_1_stand() {
+        let uuid = "0".repeat(UUID_BYTES);
+        let opened = Record::Opened { boot: uuid.clone(), mark: uuid.clone() };
+        for (record, body) in [
+            (opened, ["\u{1}", &uuid, &uuid].concat().into_bytes()),
+            (Record::Asked { fence: Fence(258) }, vec![2, 2, 1, 0, 0, 0, 0, 0, 0]),
+            (
+                Record::Began(Began { fence: Fence(1), pid: 2, boot_us: 3 }),
+                vec![3, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            (Record::Ended { fence: Fence(9) }, vec![4, 9, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            let mut out = Vec::new();
+            record.seal_into(&mut out);
+            assert_eq!(out, envelope::seal(Kind::WorkerRecord, 1, &body));
+            assert_eq!(Record::read(&body), Some(record));
+        }
+    }
+
+    /// Killed when it is dropped, whatever the test came to.
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn new(mark: &str) -> Self {
+            let mut command = Command::new("sleep");
+            command.arg("1000").env_clear().process_group(0);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            if !mark.is_empty() {
+                command.env("DAGMAR_SUPERVISOR", mark);
+            }
+            Sleeper(command.spawn().unwrap())
+        }
+
+        /// Ended, whoever has reaped it.
+        fn is_gone(&self) -> bool {
+            family::show(self.0.id()).is_none_or(|shown| shown.zombie)
+        }
+
+        fn named(&self, boot_us: u64) -> Option<Began> {
+            Some(Began { fence: Fence(1), pid: self.0.id(), boot_us })
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn left(mark: &Mark, began: Option<Began>) -> Left {
+        Left { mark: Some(mark.clone()), open: [(Fence(1), began)].into() }
+    }
+
+    #[test]
+    fn a_sweep_kills_by_mark_and_by_identity_and_nothing_else() {
+        let mark = mark();
+        let boot_us = dagmar_supervisor::clock::boot_us();
+        let (marked, bare) = (Sleeper::new(&mark.0), Sleeper::new(""));
+        let (stranger, later) = (Sleeper::new("another"), Sleeper::new(""));
+        assert!(left(&mark, None).sweep() >= 1);
+        assert!(marked.is_gone());
+        // The same number, but begun at another time: not the process that was recorded.
+        left(&mark, later.named(boot_us.saturating_sub(3_600_000_000))).sweep();
+        left(&mark, bare.named(boot_us)).sweep();
+        assert!(bare.is_gone());
+        assert!(!stranger.is_gone() && !later.is_gone());
+    }
+}
