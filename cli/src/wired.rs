@@ -11,7 +11,9 @@ use dagmar_common::record::follow::Stream;
 use dagmar_pipeline::{Diagnostics, Given, Severity, initial_values, read_file};
 
 use crate::arguments::BenchArguments;
+use crate::local::embedded::{Embedded, Place};
 use crate::local::live::Live;
+use crate::local::logs;
 use crate::wiring::{Compiled, Engine, Finding, Findings, Opening, PipelineSource, Wiring};
 
 /// The program as it is.
@@ -48,17 +50,18 @@ impl Wiring for House {
         })
     }
 
-    fn open(&self, _live: &Live, _opening: Opening) -> Result<Box<dyn Engine>, Problem> {
-        Err(Problem::new(Code::Internal, "this build has no engine for local runs"))
+    fn open(&self, live: &Live, opening: Opening) -> Result<Box<dyn Engine>, Problem> {
+        let place = Place { directory: live.dir().to_owned(), project: live.project().to_owned() };
+        Ok(Box::new(Embedded::open(&place, opening)?))
     }
 
     fn read_log(
         &self,
-        _logs: &Path,
-        _place: LogPlace,
-        _take: &mut dyn FnMut(Stream, &[u8]) -> bool,
+        logs: &Path,
+        place: LogPlace,
+        take: &mut dyn FnMut(Stream, &[u8]) -> bool,
     ) -> Result<(), Problem> {
-        Err(Problem::new(Code::Internal, "this build has no reader of log segments"))
+        logs::read(logs, &place, take)
     }
 
     fn supervisor(&self) -> ExitCode {

@@ -13,6 +13,8 @@ use super::{Project, check_run_id, files, owner};
 #[derive(Debug)]
 pub struct Live {
     run: RunId,
+    /// The directory of pipelines that it belongs to.
+    project: PathBuf,
     dir: PathBuf,
     /// Held, never read.
     _lock: File,
@@ -59,7 +61,7 @@ impl Live {
         }
         // The claim must outlive the machine as soon as anything in it is acknowledged.
         files::sync_dir(&project.live())?;
-        match take(run, dir)? {
+        match take(project, run)? {
             Some(live) => Ok(Some(live)),
             None => Ok(None),
         }
@@ -68,17 +70,22 @@ impl Live {
     /// Takes over an interrupted run. None: somebody works on it.
     pub fn adopt(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
         let _claims = claims(project, Sharing::Alone)?;
-        take(run, project.live().join(run.as_str()))
+        take(project, run)
     }
 
     /// Keeps an interrupted run still while it is looked at; signs nothing.
     pub fn hold(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
         let _claims = claims(project, Sharing::Alone)?;
-        lock(run, project.live().join(run.as_str()))
+        lock(project, run)
     }
 
     pub fn run(&self) -> &RunId {
         &self.run
+    }
+
+    /// What its steps run in.
+    pub fn project(&self) -> &Path {
+        &self.project
     }
 
     pub fn dir(&self) -> &Path {
@@ -180,8 +187,8 @@ fn claims(project: &Project, sharing: Sharing) -> Result<Option<File>, Problem> 
 }
 
 /// Locks a directory and signs it. None: somebody holds it.
-fn take(run: &RunId, dir: PathBuf) -> Result<Option<Live>, Problem> {
-    let Some(live) = lock(run, dir)? else { return Ok(None) };
+fn take(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
+    let Some(live) = lock(project, run)? else { return Ok(None) };
     let sign = serde_json::json!({
         "run": run.as_str(),
         "pid": std::process::id(),
@@ -193,12 +200,16 @@ fn take(run: &RunId, dir: PathBuf) -> Result<Option<Live>, Problem> {
     Ok(Some(live))
 }
 
-fn lock(run: &RunId, dir: PathBuf) -> Result<Option<Live>, Problem> {
+fn lock(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
+    let dir = project.live().join(run.as_str());
     let path = dir.join("lock");
     let opened = OpenOptions::new().create(true).append(true).open(&path);
     let lock = opened.map_err(|error| Problem::storage("open", &path, &error))?;
     match lock.try_lock() {
-        Ok(()) => Ok(Some(Live { run: run.clone(), dir, _lock: lock })),
+        Ok(()) => {
+            let (run, project) = (run.clone(), project.root().to_owned());
+            Ok(Some(Live { run, project, dir, _lock: lock }))
+        }
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(Problem::storage("lock", &path, &error)),
     }
