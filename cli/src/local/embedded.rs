@@ -12,7 +12,7 @@ use dagmar_common::ids::{
 };
 use dagmar_common::lease::{LogPlace, Numbered, ToWorker};
 use dagmar_common::problem::{Code, Problem};
-use dagmar_common::record::follow::Stream;
+use dagmar_common::record::follow::{Change, Detail, Stream};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator::clock;
 use dagmar_coordinator::disk::{Disk, Log};
@@ -92,6 +92,13 @@ impl Embedded {
         }
     }
 
+    fn here(&self) -> Here {
+        let failure = self.failure.clone();
+        let broken = move || failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let logs = WorkerLogs(self.segments.clone());
+        Here::new(self.handle.clone(), Arc::new(logs), broken)
+    }
+
     pub fn failure(&self) -> Option<String> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -105,10 +112,11 @@ impl Drop for Embedded {
 
 impl Engine for Embedded {
     fn runs(&self) -> Arc<dyn Runs> {
-        let failure = self.failure.clone();
-        let broken = move || failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let logs = WorkerLogs(self.segments.clone());
-        Arc::new(Here::new(self.handle.clone(), Arc::new(logs), broken))
+        Arc::new(self.here())
+    }
+
+    fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem> {
+        self.here().follow(detail)
     }
 
     fn kill(&self) {

@@ -66,6 +66,11 @@ impl Here {
         Here { handle, logs, broken: Arc::new(broken) }
     }
 
+    /// Changes of the only run of this process from its beginning, which may be yet to come.
+    pub fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem> {
+        watching::follow(self, detail)
+    }
+
     pub(super) fn stopped(&self, stopped: Stopped) -> Problem {
         let problem = Problem::new(Code::Interrupted, stopped.to_string());
         match (self.broken)() {

@@ -31,6 +31,39 @@ pub fn watch(here: &Here, run: &RunId, detail: Detail) -> Result<Receiver<Change
     Ok(receiver)
 }
 
+/// The only run of a process from its beginning on, or from where it goes on. Asked before the
+/// submission, so that nothing of it is missed.
+pub fn follow(here: &Here, detail: Detail) -> Result<Receiver<Change>, Problem> {
+    let watched = here.handle.watch(Interest::Nodes).map_err(|it| here.stopped(it))?;
+    let (changes, receiver) = bounded(CHANGES_MAX);
+    let here = here.clone();
+    let work = move || {
+        let Some((run, number)) = first_run(&here, &watched) else { return };
+        let watcher = Watcher { here, run, number, detail, changes };
+        if watcher.tell(Change::Started { at: clock::wall() }) {
+            watcher.run(&watched);
+        }
+    };
+    spawn("follow", work)?;
+    Ok(receiver)
+}
+
+/// The run that is there, or the first that comes. None: the driver has stopped.
+fn first_run(here: &Here, watched: &Receiver<Watched>) -> Option<(RunId, RunNo)> {
+    loop {
+        let first = here.handle.read(|state| {
+            let view = state.runs().next()?;
+            Some((view.run_id().clone(), view.number()))
+        });
+        match first {
+            Ok(Some(first)) => return Some(first),
+            // Before a run there are no events of nodes to lose.
+            Ok(None) => watched.recv().ok()?,
+            Err(_) => return None,
+        };
+    }
+}
+
 struct Watcher {
     here: Here,
     run: RunId,
