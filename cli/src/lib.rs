@@ -1,7 +1,67 @@
 //! The command line: what people type, what they see, and runs without a server.
 
 pub mod arguments;
+mod bench;
+pub mod commands;
+pub mod exit;
+pub mod failure;
 pub mod local;
+pub mod names;
+pub mod reference;
+pub mod render;
 #[cfg(test)]
 mod testing;
+pub mod wired;
 pub mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, ColorChoice};
+use commands::Session;
+use failure::Failure;
+use render::Screen;
+use wiring::Wires;
+
+/// Nothing happens before the arguments are parsed: no thread, no file, no runtime.
+pub fn main(wires: Wires) -> ExitCode {
+    // The process that starts others must be it before any thread exists.
+    if std::env::args_os().nth(1).is_some_and(|first| first == dagmar_supervisor::ARGUMENT) {
+        return wires.supervisor();
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed stdout is no reason to say more.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    log_to_stderr();
+    let as_json = commands::speaks_json(arguments.command.as_ref());
+    let color = arguments.color;
+    let done = Session::here(wires, color)
+        .map_err(Failure::from)
+        .and_then(|session| commands::perform(&session, arguments));
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.tell(&Screen::stderr(color_of_problems(color, as_json)), as_json).into()
+        }
+    }
+}
+
+/// JSON has no colours.
+fn color_of_problems(color: ColorChoice, as_json: bool) -> ColorChoice {
+    if as_json { ColorChoice::Never } else { color }
+}
+
+/// What happens inside, for whoever asks with DAGMAR_LOG; else nothing is set up at all.
+fn log_to_stderr() {
+    let Ok(filter) = std::env::var("DAGMAR_LOG") else { return };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr);
+    subscriber.init();
+}

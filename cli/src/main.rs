@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `dagmar`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dagmar_cli::main(&dagmar_cli::wired::House)
+}

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use crossbeam_channel::Receiver;
 
+use dagmar_common::ids::Digest;
 use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::Problem;
-use dagmar_common::record::follow::Stream;
+use dagmar_common::record::follow::{Change, Detail, Stream};
 use dagmar_common::value::Value;
 use dagmar_coordinator::services::Runs;
 
@@ -18,7 +20,7 @@ use crate::local::live::Live;
 /// What the commands need and other crates know.
 pub trait Wiring: Sync {
     /// Reads, compiles and checks a pipeline and what was given for its parameters.
-    fn compile(&self, source: &PipelineSource) -> Result<Compiled, Rejected>;
+    fn compile(&self, source: &PipelineSource) -> Result<Compiled, Findings>;
 
     /// The cluster of one live run, in this process.
     fn open(&self, live: &Live, opening: Opening) -> Result<Box<dyn Engine>, Problem>;
@@ -42,6 +44,10 @@ pub type Wires = &'static dyn Wiring;
 /// A cluster in this process: one replica, one worker, one run.
 pub trait Engine: Send {
     fn runs(&self) -> Arc<dyn Runs>;
+
+    /// Changes of the one run from its beginning on, or from where it is resumed. Asked before
+    /// the submission, so that nothing is missed.
+    fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem>;
 
     /// Kills what runs, at once; the run ends as cancelled.
     fn kill(&self);
@@ -72,7 +78,6 @@ pub struct PipelineSource {
     /// `*_PRM_*`: names and texts.
     pub environment: Vec<(String, String)>,
     pub with_color: bool,
-    pub width: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -84,15 +89,17 @@ pub struct Compiled {
     pub graph: Bytes,
     /// Merged and checked, sorted by name.
     pub parameters: Vec<(Arc<str>, Value)>,
-    pub warnings: Vec<Finding>,
+    pub warnings: Findings,
+    /// Of the file's text: whoever resumes the run can tell whether it changed.
+    pub source_digest: Digest,
 }
 
-/// Every finding of a pipeline that cannot run.
-#[derive(Clone, Debug, Default)]
-pub struct Rejected {
-    pub findings: Vec<Finding>,
-    /// Found and not kept.
-    pub left_out: usize,
+/// Everything that was found in a pipeline and in what was given for its parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    pub all: Vec<Finding>,
+    /// As people read them: with excerpts, marks and a closing line.
+    pub rendered: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +111,4 @@ pub struct Finding {
     /// `file:line:column`; empty for what stands in no file.
     pub place: String,
     pub help: String,
-    /// As people read it: with its place, an excerpt and marks.
-    pub rendered: String,
 }

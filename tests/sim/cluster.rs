@@ -291,7 +291,10 @@ impl<B: Brain> Cluster<B> {
             self.coordinator.brain.worker(worker.id).is_some_and(|facts| facts.ready.is_some())
         };
         self.coordinator.brain.is_done()
-            && self.workers.iter().all(|worker| worker.is_quiet() && ready(worker))
+            && self.workers.iter().all(|worker| match worker.is_gone {
+                true => !ready(worker),
+                false => worker.is_quiet() && ready(worker),
+            })
     }
 }
 

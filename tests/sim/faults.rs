@@ -110,15 +110,22 @@ fn advance<B: Brain>(cluster: &mut Cluster<B>, millis: &[u64]) -> bool {
     true
 }
 
-/// Faults stop; true once everything that was asked for is done and said.
+/// Faults stop, but for a worker that may be gone for good; true once everything that was asked for is done and said.
 pub fn calm<B: Brain>(cluster: &mut Cluster<B>) -> bool {
     cluster.note(|| "-- faults stop --".into());
+    if cluster.workers.len() > 1 && cluster.random.chance(1, 4) {
+        let at = cluster.random.below(cluster.workers.len());
+        cluster.kill_daemon(at);
+        cluster.workers[at].is_gone = true;
+    }
     if cluster.coordinator.leader.is_none() {
         cluster.elect();
     }
     for round in 0..CALM_ROUNDS {
         for at in 0..cluster.workers.len() {
-            cluster.start_daemon(at);
+            if !cluster.workers[at].is_gone {
+                cluster.start_daemon(at);
+            }
         }
         cluster.flow();
         if cluster.is_quiet() {

@@ -19,6 +19,8 @@ pub struct Worker {
     pub executor: Executor,
     /// It has a state directory: records and processes outlive its daemon.
     pub keeps: bool,
+    /// It never comes back.
+    pub is_gone: bool,
     inputs: Vec<Input>,
 }
 
@@ -32,6 +34,7 @@ impl Worker {
             stream: None,
             executor: Executor::default(),
             keeps,
+            is_gone: false,
             inputs: Vec::new(),
         };
         worker.starts();

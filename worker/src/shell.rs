@@ -13,9 +13,14 @@ use crate::executor::process::{Config, Processes, Report};
 /// What leaves the worker.
 #[derive(Debug)]
 pub enum Said {
-    Message { stream: StreamNo, message: Numbered<FromWorker> },
+    Message {
+        stream: StreamNo,
+        message: Numbered<FromWorker>,
+    },
     /// The agent left this stream; it wants another.
-    Left { stream: StreamNo },
+    Left {
+        stream: StreamNo,
+    },
 }
 
 /// One worker on this machine, whatever its streams are made of.

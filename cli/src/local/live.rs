@@ -13,6 +13,8 @@ use super::{Project, check_run_id, files, owner};
 #[derive(Debug)]
 pub struct Live {
     run: RunId,
+    /// The directory of pipelines that it belongs to.
+    project: PathBuf,
     dir: PathBuf,
     /// Held, never read.
     _lock: File,
@@ -59,7 +61,7 @@ impl Live {
         }
         // The claim must outlive the machine as soon as anything in it is acknowledged.
         files::sync_dir(&project.live())?;
-        match take(run, dir)? {
+        match take(project, run)? {
             Some(live) => Ok(Some(live)),
             None => Ok(None),
         }
@@ -68,11 +70,22 @@ impl Live {
     /// Takes over an interrupted run. None: somebody works on it.
     pub fn adopt(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
         let _claims = claims(project, Sharing::Alone)?;
-        take(run, project.live().join(run.as_str()))
+        take(project, run)
+    }
+
+    /// Keeps an interrupted run still while it is looked at; signs nothing.
+    pub fn hold(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
+        let _claims = claims(project, Sharing::Alone)?;
+        lock(project, run)
     }
 
     pub fn run(&self) -> &RunId {
         &self.run
+    }
+
+    /// What its steps run in.
+    pub fn project(&self) -> &Path {
+        &self.project
     }
 
     pub fn dir(&self) -> &Path {
@@ -115,6 +128,13 @@ pub fn look(project: &Project, run: &RunId) -> Result<Option<Standing>, Problem>
     }
     let is_archived = project.runs().join(run.as_str()).is_dir();
     Ok(is_archived.then_some(Standing::Ended))
+}
+
+/// Who owns a run, or owned it last.
+pub fn sign(project: &Project, run: &RunId) -> Result<Option<Owner>, Problem> {
+    let dir = project.live().join(run.as_str());
+    let sign = files::read_if_there(&dir.join("owner.json"))?;
+    sign.map(|sign| read_sign(&dir, &sign)).transpose()
 }
 
 /// Every live or interrupted run of a directory, by name.
@@ -167,24 +187,32 @@ fn claims(project: &Project, sharing: Sharing) -> Result<Option<File>, Problem> 
 }
 
 /// Locks a directory and signs it. None: somebody holds it.
-fn take(run: &RunId, dir: PathBuf) -> Result<Option<Live>, Problem> {
+fn take(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
+    let Some(live) = lock(project, run)? else { return Ok(None) };
+    let sign = serde_json::json!({
+        "run": run.as_str(),
+        "pid": std::process::id(),
+        "socket": live.socket()?,
+        "started": jiff::Timestamp::now().to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    files::replace(&live.dir.join("owner.json"), format!("{sign:#}\n").as_bytes())?;
+    Ok(Some(live))
+}
+
+fn lock(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
+    let dir = project.live().join(run.as_str());
     let path = dir.join("lock");
     let opened = OpenOptions::new().create(true).append(true).open(&path);
     let lock = opened.map_err(|error| Problem::storage("open", &path, &error))?;
     match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(Problem::storage("lock", &path, &error)),
+        Ok(()) => {
+            let (run, project) = (run.clone(), project.root().to_owned());
+            Ok(Some(Live { run, project, dir, _lock: lock }))
+        }
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(Problem::storage("lock", &path, &error)),
     }
-    let sign = serde_json::json!({
-        "run": run.as_str(),
-        "pid": std::process::id(),
-        "socket": owner::socket_path(&dir)?,
-        "started": jiff::Timestamp::now().to_string(),
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    files::replace(&dir.join("owner.json"), format!("{sign:#}\n").as_bytes())?;
-    Ok(Some(Live { run: run.clone(), dir, _lock: lock }))
 }
 
 /// A claim whose process died before it signed: nothing in it was ever acknowledged.

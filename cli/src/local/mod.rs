@@ -2,11 +2,13 @@
 
 pub mod archive;
 pub mod client;
+pub mod embedded;
 pub mod ended;
 pub mod files;
 pub mod git;
 pub mod index;
 pub mod live;
+pub mod logs;
 pub mod owner;
 
 use std::path::{Path, PathBuf};

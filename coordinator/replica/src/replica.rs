@@ -129,12 +129,7 @@ impl Replica {
     pub fn receive(&mut self, from: ReplicaId, bytes: &[u8]) -> Result<(), ReceiveError> {
         let message = message::open(from, self.id, bytes)?;
         self.refuse_to_forget(&message)?;
-        let asks_to_campaign = message.get_msg_type() == MessageType::MsgTimeoutNow;
-        if self.writes.installing()
-            || (asks_to_campaign && self.must_not_campaign())
-            || self.is_late_rejection(&message)
-        {
-            // As if the network had lost it.
+        if self.is_better_lost(&message) {
             return Ok(());
         }
         match self.node.step(message) {
@@ -316,6 +311,17 @@ impl Replica {
             return Err(ReceiveError::LostData { id, last: LogIndex(last), acknowledged });
         }
         Ok(())
+    }
+
+    /// What is taken as if the network had lost it.
+    fn is_better_lost(&self, message: &Message) -> bool {
+        let out_of_season = match message.get_msg_type() {
+            MessageType::MsgTimeoutNow => self.must_not_campaign(),
+            // Asked of one who led: raft would pass it on in the name of the one who asked.
+            MessageType::MsgReadIndex => !self.leads(),
+            _ => false,
+        };
+        out_of_season || self.writes.installing() || self.is_late_rejection(message)
     }
 
     /// A rejection that overtook nothing but came late, from before its sender matched: the

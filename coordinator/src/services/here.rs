@@ -19,7 +19,7 @@ use dagmar_coordinator_core::command::{Command, Payload, Submit};
 use dagmar_coordinator_core::effect::{Refusal, Reply};
 use dagmar_coordinator_core::{State, stored};
 
-use super::{Entries, Runs, Story, reading, watching};
+use super::{Entries, Runs, Story, reading, watching, why};
 use crate::handle::{Handle, Stopped};
 
 /// How often a command is asked again when a change of leader dropped its entry.
@@ -64,6 +64,11 @@ impl Here {
         broken: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         Here { handle, logs, broken: Arc::new(broken) }
+    }
+
+    /// Changes of the only run of this process from its beginning, which may be yet to come.
+    pub fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem> {
+        watching::follow(self, detail)
     }
 
     pub(super) fn stopped(&self, stopped: Stopped) -> Problem {
@@ -128,8 +133,7 @@ impl Here {
 
 impl Runs for Here {
     fn submit(&self, submission: Submission) -> Result<RunId, Problem> {
-        let mut parameters = Vec::new();
-        stored::encode_parameters(&submission.parameters, &mut parameters);
+        let parameters = stored::encode_parameters(&submission.parameters);
         let submit = Submit {
             request: submission.request,
             run: submission.run,
@@ -184,11 +188,12 @@ impl Runs for Here {
 
     fn why(&self, run: &RunId, path: Option<&str>) -> Result<Vec<Reason>, Problem> {
         let (id, path) = (run.clone(), path.map(str::to_owned));
-        let why = move |state: &State| {
+        let ask = move |state: &State| {
             let number = state.find_run(&id)?.number();
-            Some(ask::why(state, number, path.as_deref()))
+            let reasons = ask::why(state, number, path.as_deref());
+            Some(why::sentences(path.as_deref(), reasons, state.log_time()))
         };
-        let reasons = self.handle.read(why).map_err(|stopped| self.stopped(stopped))?;
+        let reasons = self.handle.read(ask).map_err(|stopped| self.stopped(stopped))?;
         reasons.ok_or_else(|| no_such_run(run))
     }
 }

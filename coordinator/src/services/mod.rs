@@ -4,6 +4,7 @@ mod here;
 mod reading;
 mod runs;
 mod watching;
+mod why;
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;

@@ -10,7 +10,6 @@ use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::Problem;
 use dagmar_common::record::follow::{LogPiece, LogQuestion};
 use dagmar_common::record::{AttemptStatus, Entry, NodeRecord, RunStatus, spread};
-use dagmar_coordinator_core::ask::RunView;
 
 use super::Runs;
 use super::here::{Here, spawn};
@@ -25,7 +24,7 @@ pub fn logs(
     run: &RunId,
     question: LogQuestion,
 ) -> Result<Receiver<Result<LogPiece, Problem>>, Problem> {
-    let status = here.look(run, RunView::status)?;
+    let status = here.look(run, |view| view.status())?;
     let (pieces, receiver) = bounded(PIECES_MAX);
     let teller = Teller { here: here.clone(), run: run.clone(), question, pieces };
     let tell = move || {
@@ -87,7 +86,7 @@ impl Teller {
             if found == 0 {
                 std::thread::sleep(LOOK_AGAIN_AFTER);
             }
-            status = self.here.look(&self.run, RunView::status)?;
+            status = self.here.look(&self.run, |view| view.status())?;
         }
     }
 

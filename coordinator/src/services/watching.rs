@@ -24,11 +24,44 @@ const EVENTS_A_LOOK: usize = 256;
 pub fn watch(here: &Here, run: &RunId, detail: Detail) -> Result<Receiver<Change>, Problem> {
     // First the events, then the look: what happens between is seen twice rather than never.
     let watched = here.handle.watch(Interest::Nodes).map_err(|it| here.stopped(it))?;
-    let number = here.look(run, RunView::number)?;
+    let number = here.look(run, |view| view.number())?;
     let (changes, receiver) = bounded(CHANGES_MAX);
     let watcher = Watcher { here: here.clone(), run: run.clone(), number, detail, changes };
     spawn("watch", move || watcher.run(&watched))?;
     Ok(receiver)
+}
+
+/// The only run of a process from its beginning on, or from where it goes on. Asked before the
+/// submission, so that nothing of it is missed.
+pub fn follow(here: &Here, detail: Detail) -> Result<Receiver<Change>, Problem> {
+    let watched = here.handle.watch(Interest::Nodes).map_err(|it| here.stopped(it))?;
+    let (changes, receiver) = bounded(CHANGES_MAX);
+    let here = here.clone();
+    let work = move || {
+        let Some((run, number)) = first_run(&here, &watched) else { return };
+        let watcher = Watcher { here, run, number, detail, changes };
+        if watcher.tell(Change::Started { at: clock::wall() }) {
+            watcher.run(&watched);
+        }
+    };
+    spawn("follow", work)?;
+    Ok(receiver)
+}
+
+/// The run that is there, or the first that comes. None: the driver has stopped.
+fn first_run(here: &Here, watched: &Receiver<Watched>) -> Option<(RunId, RunNo)> {
+    loop {
+        let first = here.handle.read(|state| {
+            let view = state.runs().next()?;
+            Some((view.run_id().clone(), view.number()))
+        });
+        match first {
+            Ok(Some(first)) => return Some(first),
+            // Before a run there are no events of nodes to lose.
+            Ok(None) => watched.recv().ok()?,
+            Err(_) => return None,
+        };
+    }
 }
 
 struct Watcher {
@@ -112,7 +145,7 @@ impl Watcher {
     }
 
     fn ended_already(&self) -> bool {
-        let record = self.here.look(&self.run, RunView::record);
+        let record = self.here.look(&self.run, |view| view.record());
         let Ok(record) = record else { return true };
         if record.status == RunStatus::Running {
             return false;

@@ -16,25 +16,34 @@ use redb::StorageBackend;
 #[derive(Clone, Debug)]
 pub(super) struct LogBytes {
     file: Arc<File>,
+    /// Until it has its name nobody can have been promised anything, so its fsyncs wait for one.
+    unborn: Arc<AtomicBool>,
     closed: Arc<AtomicBool>,
 }
 
 impl LogBytes {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(LogBytes::new(file))
+        Ok(LogBytes::new(file, true))
+    }
+
+    /// All that was written so far is durable, and from now on every fsync counts.
+    pub(super) fn born(&self) -> io::Result<()> {
+        self.unborn.store(false, Ordering::Release);
+        self.file.sync_all()
     }
 
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(LogBytes::new(File::options().read(true).write(true).open(path)?))
+        Ok(LogBytes::new(File::options().read(true).write(true).open(path)?, false))
     }
 
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
 
-    fn new(file: File) -> Self {
-        LogBytes { file: Arc::new(file), closed: Arc::new(AtomicBool::new(false)) }
+    fn new(file: File, unborn: bool) -> Self {
+        let flag = |value| Arc::new(AtomicBool::new(value));
+        LogBytes { file: Arc::new(file), unborn: flag(unborn), closed: flag(false) }
     }
 
     fn while_open(&self) -> io::Result<()> {
@@ -61,7 +70,7 @@ impl StorageBackend for LogBytes {
 
     fn sync_data(&self) -> io::Result<()> {
         self.while_open()?;
-        self.file.sync_data()
+        if self.unborn.load(Ordering::Acquire) { Ok(()) } else { self.file.sync_data() }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

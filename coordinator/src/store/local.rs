@@ -168,3 +168,47 @@ fn together(
         Err(error) => Err(StoreError::corrupt(directory, error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use dagmar_common::ids::{ClusterId, ReplicaId, StorageId};
+    use dagmar_replica::{Replica, ReplicaConfig};
+
+    use super::*;
+
+    #[test]
+    fn after_the_first_failed_write_the_log_refuses_everything() {
+        let (id, cluster, storage) = (ReplicaId(1), ClusterId(1), StorageId(1));
+        let owner = Owner { cluster, replica: id, storage };
+        let recovered = Recovered::bootstrap(&[id]);
+        let base = recovered.base.clone();
+        let config = ReplicaConfig { id, seed: 1, boot_nonce: 1 };
+        let mut replica = Replica::new(config, recovered).unwrap();
+        let mut write = |text: &[u8]| {
+            replica.campaign();
+            replica.propose(text.to_vec()).unwrap();
+            let persist = replica.ready().unwrap().persist.unwrap();
+            replica.persisted(persist.token);
+            while replica.ready().is_some() {}
+            persist
+        };
+        let directory = std::env::temp_dir().join(format!("dagmar-broken-{}", std::process::id()));
+        let (mut store, _) =
+            LocalStore::create(&directory, owner, &base, &write(b"first")).unwrap();
+        store.log.break_disk();
+        let lost = write(b"lost");
+        let first = store.persist(&lost).unwrap_err();
+        assert!(matches!(first, StoreError::Io { .. }), "{first}");
+        for again in [store.persist(&lost), store.sync_watermark()] {
+            let again = again.unwrap_err();
+            assert!(matches!(&again, StoreError::Poisoned { .. }), "{again}");
+            assert!(again.to_string().contains("the log is closed"), "{again}");
+        }
+        drop(store);
+        let opened = LocalStore::open(&directory).unwrap();
+        assert_eq!(opened.recovered.entries.len(), 2, "its first transaction, and nothing else");
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -10,6 +11,10 @@ use rustix::io::Errno;
 use super::error::StoreError;
 
 const NAME: &str = "lock";
+/// A process that was killed a moment ago is still being taken down, and one that starts
+/// another shares its files with it until that one has begun.
+const PATIENCE: Duration = Duration::from_millis(200);
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 /// Held as long as it lives; the kernel lets go of it however the process ends.
 #[derive(Debug)]
@@ -27,16 +32,19 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(StoreError::io("open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
+        let started = Instant::now();
+        while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if errno != Errno::WOULDBLOCK {
+                return Err(StoreError::io("lock", &path)(errno.into()));
+            }
+            if started.elapsed() >= PATIENCE {
                 let mut text = String::new();
                 // Only for the message: without it the message has no pid.
                 let _ = file.read_to_string(&mut text);
                 let pid = text.trim().parse().ok();
                 return Err(StoreError::Held { path: directory.into(), pid });
             }
-            Err(errno) => return Err(StoreError::io("lock", &path)(errno.into())),
+            std::thread::sleep(BETWEEN_TRIES);
         }
         let pid = format!("{}\n", std::process::id());
         file.set_len(0)

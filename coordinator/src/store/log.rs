@@ -59,6 +59,8 @@ impl LogFile {
         let (owner, body, sealed) = (foundation.owner, Vec::new(), Vec::new());
         let mut log = LogFile { database, bytes, path, owner, state, body, sealed };
         log.write(first, Some(&foundation.base))?;
+        // 1. Its bytes, 2. its name, 3. that the name is there: durable one after another.
+        log.bytes.born().map_err(StoreError::io("fsync", &unborn))?;
         std::fs::rename(&unborn, &log.path).map_err(StoreError::io("rename", &unborn))?;
         super::local::sync_directory(directory)?;
         Ok(log)
@@ -122,6 +124,12 @@ impl LogFile {
 
     pub(super) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// Every write and fsync fails from now on.
+    #[cfg(test)]
+    pub(super) fn break_disk(&self) {
+        self.bytes.close();
     }
 
     /// The order inside the transaction does not matter to a crash: all of it is there or none.

@@ -2,6 +2,9 @@
 //!
 //! `cargo run --release -p dagmar-worker-core --example noops`
 
+// A measurement is a shell: it has a clock and says what it found.
+#![allow(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -200,7 +200,11 @@ impl Attempt {
         let (Some(segment), Some((first, _)), Some((last, length))) =
             (self.segment, self.chunks.first(), self.chunks.last())
         else {
-            return (dropped > 0).then(|| LogPlace { fence: self.body.fence(), dropped, ..LogPlace::default() });
+            return (dropped > 0).then(|| LogPlace {
+                fence: self.body.fence(),
+                dropped,
+                ..LogPlace::default()
+            });
         };
         let length = last + u64::from(*length) - first;
         Some(LogPlace { fence: self.body.fence(), segment, offset: *first, length, dropped })

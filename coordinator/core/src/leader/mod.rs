@@ -11,6 +11,9 @@ mod quorum;
 mod session;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use dagmar_common::ids::{Incarnation, LogIndex, Session as SessionNo, StreamNo, Term, WorkerId};

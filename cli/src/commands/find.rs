@@ -1,0 +1,173 @@
+//! From what was typed to a run that can be asked: live, interrupted or archived.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dagmar_common::ids::{Digest, RunId};
+use dagmar_common::problem::{Code, Problem};
+use dagmar_common::record::{CodeIdentity, Counts, RunStatus, RunSummary};
+use dagmar_common::time::WallTime;
+use dagmar_coordinator::services::Runs;
+
+use crate::local::archive::Archive;
+use crate::local::client::Client;
+use crate::local::ended::Ended;
+use crate::local::live::{self, Live, Standing};
+use crate::local::{Project, check_run_id, git, index};
+use crate::reference::Reference;
+use crate::wiring::{Engine, Opening};
+
+use super::Session;
+
+/// All runs of a directory.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Oldest first. A live run's row holds no more than its name and its begin.
+    pub runs: Vec<RunSummary>,
+    /// The live ones among them.
+    pub standings: BTreeMap<RunId, Standing>,
+    /// What could not be read, one sentence each.
+    pub damage: Vec<String>,
+}
+
+pub fn known(project: &Project) -> Result<Known, Problem> {
+    let index = index::read(project)?;
+    let mut known = Known { runs: index.runs, damage: index.damage, ..Known::default() };
+    let mut names: BTreeSet<RunId> = known.runs.iter().map(|run| run.run_id.clone()).collect();
+    // The index is a shortcut: an archive that it does not name tells for itself.
+    for run in archived(project) {
+        if names.contains(&run) {
+            continue;
+        }
+        match Archive::newest(project, &run) {
+            Ok(Some(archive)) => {
+                let manifest = &archive.manifest;
+                known.runs.push(RunSummary::of(&manifest.record, &manifest.pipeline));
+                names.insert(run);
+            }
+            Ok(None) => {}
+            Err(problem) => known.damage.push(problem.message),
+        }
+    }
+    for (run, standing) in live::list(project)? {
+        // Its owner died between the archive and the removal: it has ended.
+        if names.contains(&run) {
+            continue;
+        }
+        known.runs.push(row_of_live(project, &run)?);
+        known.standings.insert(run, standing);
+    }
+    known.runs.sort_by(|a, b| (a.submitted, &a.run_id).cmp(&(b.submitted, &b.run_id)));
+    Ok(known)
+}
+
+fn archived(project: &Project) -> Vec<RunId> {
+    let entries = std::fs::read_dir(project.runs()).into_iter().flatten().flatten();
+    entries.filter_map(|entry| check_run_id(entry.file_name().to_str()?).ok()).collect()
+}
+
+fn row_of_live(project: &Project, run: &RunId) -> Result<RunSummary, Problem> {
+    let sign = live::sign(project, run)?;
+    let started = sign.and_then(|sign| sign.started.parse::<jiff::Timestamp>().ok());
+    Ok(RunSummary {
+        run_id: run.clone(),
+        tag: String::new(),
+        pipeline: String::new(),
+        generation: 0,
+        graph: Digest::default(),
+        status: RunStatus::Running,
+        reason: String::new(),
+        submitted: WallTime(started.map_or(0, |at| at.as_microsecond())),
+        ended: None,
+        counts: Counts::default(),
+    })
+}
+
+/// A run that was referred to, ready to be asked.
+pub struct Found {
+    pub run: RunId,
+    pub path: Option<String>,
+    pub attempt: Option<u32>,
+    pub runs: Arc<dyn Runs>,
+    pub is_interrupted: bool,
+    /// What the pipeline is called; empty: the record's context says it.
+    pub pipeline: String,
+    pub code: Vec<CodeIdentity>,
+    /// Keeps an interrupted run open while it is looked at.
+    _opened: Option<Opened>,
+}
+
+struct Opened {
+    engine: Option<Box<dyn Engine>>,
+    _live: Live,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.close();
+        }
+    }
+}
+
+pub fn find(session: &Session, text: &str) -> Result<Found, Problem> {
+    let reference = Reference::parse(text)?;
+    let run = choose(session, &reference)?;
+    let project = &session.project;
+    let found = |runs: Arc<dyn Runs>| Found {
+        run: run.clone(),
+        path: reference.path.clone(),
+        attempt: reference.attempt,
+        runs,
+        is_interrupted: false,
+        pipeline: String::new(),
+        code: Vec::new(),
+        _opened: None,
+    };
+    let live_dir = project.live().join(run.as_str());
+    if let Some(archive) = Archive::newest(project, &run)? {
+        let (pipeline, code) = (archive.manifest.pipeline.clone(), archive.manifest.code.clone());
+        let runs = Arc::new(Ended::new(archive, session.wires));
+        return Ok(Found { pipeline, code, ..found(runs) });
+    }
+    match live::look(project, &run)? {
+        Some(Standing::Owned(owner)) => {
+            let client = Arc::new(Client::connect(&owner)?);
+            Ok(Found { code: git::remembered(&live_dir)?, ..found(client) })
+        }
+        Some(Standing::Interrupted) => {
+            let Some(live) = Live::hold(project, &run)? else {
+                return Err(taken_over(&run));
+            };
+            let engine = session.wires.open(&live, Opening::Look)?;
+            let runs = engine.runs();
+            Ok(Found {
+                is_interrupted: true,
+                code: git::remembered(&live_dir)?,
+                _opened: Some(Opened { engine: Some(engine), _live: live }),
+                ..found(runs)
+            })
+        }
+        // It ended while we looked: the archive of a moment ago was not there yet.
+        Some(Standing::Ended) | None => Err(gone(&run)),
+    }
+}
+
+pub fn choose(session: &Session, reference: &Reference) -> Result<RunId, Problem> {
+    // A name that is exactly a run needs no list of all runs.
+    if let Ok(run) = check_run_id(&reference.run)
+        && live::look(&session.project, &run)?.is_some()
+    {
+        return Ok(run);
+    }
+    reference.choose(&known(&session.project)?.runs)
+}
+
+pub fn taken_over(run: &RunId) -> Problem {
+    Problem::new(Code::StillRunning, format!("another process has just taken over {run}"))
+        .try_this(format!("dagmar show {run}"))
+}
+
+fn gone(run: &RunId) -> Problem {
+    Problem::new(Code::NotFound, format!("no run {run} here")).try_this("dagmar ls --all")
+}

@@ -1,0 +1,64 @@
+//! The end of a local run: its archive, its line in the index, and nothing left of its live room.
+
+use dagmar_common::problem::Problem;
+use dagmar_common::record::RunSummary;
+use dagmar_coordinator::services::Runs;
+
+use crate::local::archive::{self, Archive, Extras};
+use crate::local::git::{self, Looking};
+use crate::local::live::{self, Live, Standing};
+use crate::local::{Project, index};
+use crate::render::failure::Failures;
+
+/// What is left to tell of a run.
+pub struct Ending {
+    pub summary: RunSummary,
+    pub failures: Failures,
+}
+
+/// Makes the record of an ended run durable. The live directory is for the caller to remove, when
+/// the engine has let go of it.
+pub fn archive_run(
+    project: &Project,
+    live: &Live,
+    runs: &dyn Runs,
+    looking: Looking,
+) -> Result<Ending, Problem> {
+    let code = looking.finish();
+    git::remember(live.dir(), &code)?;
+    let story = runs.story(live.run())?;
+    let context = story.record.context.to_json();
+    let pipeline = context["pipeline_file"].as_str().unwrap_or_default().to_owned();
+    let extras =
+        Extras { pipeline: &pipeline, code: git::remembered(live.dir())?, logs: &live.logs() };
+    let manifest = archive::write(project, story, extras)?;
+    let summary = RunSummary::of(&manifest.record, &pipeline);
+    index::append(project, &summary)?;
+    let mut failures = Failures::default();
+    if summary.counts.failed > 0
+        && let Some(archive) = Archive::newest(project, live.run())?
+    {
+        for entry in archive.entries() {
+            failures.take(&entry?);
+        }
+    }
+    Ok(Ending { summary, failures })
+}
+
+/// Finishes what owners began who died between the archive and the removal.
+pub fn settle(project: &Project) -> Result<(), Problem> {
+    for (run, standing) in live::list(project)? {
+        if standing != Standing::Interrupted {
+            continue;
+        }
+        let Some(archive) = Archive::newest(project, &run)? else { continue };
+        let Some(live) = Live::adopt(project, &run)? else { continue };
+        let manifest = &archive.manifest;
+        let is_listed = index::read(project)?.runs.iter().any(|known| known.run_id == run);
+        if !is_listed {
+            index::append(project, &RunSummary::of(&manifest.record, &manifest.pipeline))?;
+        }
+        live.remove()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Ctrl-C and its like as messages, so that a run can be cancelled instead of torn.
+
+use crossbeam_channel::{Receiver, unbounded};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// One message for each SIGINT or SIGTERM from now on. Without a thread to listen the system's
+/// own way stays: the process ends, and the run is interrupted.
+pub fn listen() -> Receiver<()> {
+    let (sender, receiver) = unbounded();
+    let (ready, is_ready) = crossbeam_channel::bounded::<()>(1);
+    let listen = move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else {
+            return;
+        };
+        runtime.block_on(async move {
+            let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+            let (Ok(mut interrupt), Ok(mut terminate)) = both else { return };
+            drop(ready);
+            loop {
+                let heard = tokio::select! {
+                    heard = interrupt.recv() => heard,
+                    heard = terminate.recv() => heard,
+                };
+                if heard.is_none() || sender.send(()).is_err() {
+                    return;
+                }
+            }
+        });
+    };
+    if std::thread::Builder::new().name("signals".to_owned()).spawn(listen).is_ok() {
+        // Dropped by the thread when it listens, or when it cannot: both end the wait.
+        let _ = is_ready.recv();
+    }
+    receiver
+}

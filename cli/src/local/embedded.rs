@@ -1,0 +1,370 @@
+//! The cluster of one live run in this process: one replica, one worker, joined by a channel.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use dagmar_common::ids::{
+    ClusterId, Fence, Incarnation, LogIndex, ReplicaId, Session, StorageId, StreamNo, WorkerId,
+};
+use dagmar_common::lease::{LogPlace, Numbered, ToWorker};
+use dagmar_common::problem::{Code, Problem};
+use dagmar_common::record::follow::{Change, Detail, Stream};
+use dagmar_common::time::{BootTime, Span};
+use dagmar_coordinator::clock;
+use dagmar_coordinator::disk::{Disk, Log};
+use dagmar_coordinator::driver::{Driver, DriverError, OnLeading, Parts};
+use dagmar_coordinator::handle::{Handle, Input};
+use dagmar_coordinator::links::{FromStream, Links};
+use dagmar_coordinator::services::{Here, Live, Logs, Runs};
+use dagmar_coordinator::store::{LocalStore, Opened, Owner, SnapshotStore, Store};
+use dagmar_coordinator_core::State;
+use dagmar_coordinator_core::command::{Command, WorkerHello};
+use dagmar_replica::{Recovered, Replica, ReplicaConfig};
+use dagmar_worker::executor::process::Config;
+use dagmar_worker::logs::segments::Segments;
+use dagmar_worker::shell::{Said, Shell};
+use dagmar_worker_core::{Identity, Now};
+
+use crate::wiring::{Engine, Opening};
+
+/// The only replica of a local run.
+const REPLICA: ReplicaId = ReplicaId(1);
+/// Between two writes of what running tasks have said so far.
+const CHECKPOINT_EVERY: Span = Span::from_secs(1);
+
+/// Where a run lives, and what its tasks run in.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Of this run alone.
+    pub directory: PathBuf,
+    pub project: PathBuf,
+}
+
+/// A cluster at work. Dropped, it stops: what was acknowledged stays on the disk.
+pub struct Embedded {
+    handle: Handle,
+    segments: Arc<Segments>,
+    failure: Arc<Mutex<Option<String>>>,
+    driver: Option<JoinHandle<()>>,
+}
+
+impl Embedded {
+    pub fn open(place: &Place, opening: Opening) -> Result<Embedded, Problem> {
+        let (handle, inputs) = Handle::new();
+        let log = match opening {
+            Opening::New => OpenLog::begin(&place.directory)?,
+            Opening::Resume | Opening::Look => OpenLog::read(&place.directory)?,
+        };
+        let identity = identity(&log);
+        // Before any thread of ours: the supervisor is this program again, small.
+        let config = Config::in_place(place.directory.clone(), place.project.clone());
+        let waker = handle.clone();
+        let wake = move || {
+            // A driver that has stopped needs no waking.
+            let _ = waker.wake();
+        };
+        let shell = Shell::start(identity.clone(), config, wake)
+            .map_err(|error| cannot_start("start its supervisor process", &error))?;
+        let segments = shell.processes().logs().clone();
+        let (links, on_leading) = InProcess::new(shell, identity);
+        let failure = Arc::default();
+        let driver = Work { log, handle: handle.clone(), inputs, links, on_leading };
+        let driver = driver.start(&failure)?;
+        Ok(Embedded { handle, segments, failure, driver: Some(driver) })
+    }
+
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Ends driver, disk and supervisor, in this order, and waits for each.
+    pub fn stop(&mut self) {
+        self.handle.stop();
+        if let Some(driver) = self.driver.take()
+            && driver.join().is_err()
+        {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert_with(|| "its driver panicked".to_owned());
+        }
+    }
+
+    fn here(&self) -> Here {
+        let failure = self.failure.clone();
+        let broken = move || failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let logs = WorkerLogs(self.segments.clone());
+        Here::new(self.handle.clone(), Arc::new(logs), broken)
+    }
+
+    pub fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Engine for Embedded {
+    fn runs(&self) -> Arc<dyn Runs> {
+        Arc::new(self.here())
+    }
+
+    fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem> {
+        self.here().follow(detail)
+    }
+
+    fn kill(&self) {
+        // The worker goes with the driver, and its supervisor kills what it runs.
+        self.handle.stop();
+    }
+
+    fn close(mut self: Box<Self>) {
+        self.stop();
+    }
+}
+
+/// What a driver begins with: a log that its first write makes, or one that is there.
+struct OpenLog {
+    log: Log,
+    owner: Owner,
+    recovered: Recovered,
+    state: State,
+    is_new: bool,
+}
+
+impl OpenLog {
+    fn begin(directory: &Path) -> Result<OpenLog, Problem> {
+        let random = random().map_err(|error| cannot_start("draw a random number", &error))?;
+        let owner = Owner {
+            cluster: ClusterId(random[0]),
+            replica: REPLICA,
+            storage: StorageId(random[1]),
+        };
+        let recovered = Recovered::bootstrap(&[REPLICA]);
+        let (directory, base) = (store_directory(directory), recovered.base.clone());
+        let make = move |first: &dagmar_replica::Persist| {
+            let (store, _) = LocalStore::create(&directory, owner, &base, first)?;
+            Ok(Box::new(store) as Box<dyn Store>)
+        };
+        let log = Log::New(Box::new(make));
+        Ok(OpenLog { log, owner, recovered, state: State::new(), is_new: true })
+    }
+
+    fn read(directory: &Path) -> Result<OpenLog, Problem> {
+        let damaged = |error: &dyn std::fmt::Display| {
+            Problem::new(Code::Damaged, "the log of this run cannot be read")
+                .because(error.to_string())
+        };
+        let opened = LocalStore::open(&store_directory(directory)).map_err(|it| damaged(&it))?;
+        let Opened { store, snapshots, owner, recovered, has_snapshot } = opened;
+        let mut state = State::new();
+        if has_snapshot {
+            let mut chunks = Vec::new();
+            let mut keep = |chunk: &[u8]| {
+                chunks.push(chunk.to_vec());
+                Ok(())
+            };
+            snapshots.load(&recovered.base, &mut keep).map_err(|it| damaged(&it))?;
+            state = State::restore(chunks).map_err(|it| damaged(&it))?;
+        }
+        let log = Log::Open(Box::new(store));
+        Ok(OpenLog { log, owner, recovered, state, is_new: false })
+    }
+}
+
+fn store_directory(directory: &Path) -> PathBuf {
+    directory.join("log")
+}
+
+/// A worker's id is born with the log that it lives beside; each start is a new incarnation, and
+/// its term is durable together with its hello.
+fn identity(log: &OpenLog) -> Identity {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    Identity {
+        worker: WorkerId(log.owner.storage.0),
+        incarnation: Incarnation {
+            number: log.recovered.hard_state.term.0 + 1,
+            nonce: u64::from(std::process::id()),
+        },
+        name: "local".to_owned(),
+        cpu_millis: u32::try_from(cpus.saturating_mul(1_000)).unwrap_or(u32::MAX),
+        labels: Vec::new(),
+    }
+}
+
+/// Everything that goes to the driver's thread.
+struct Work {
+    log: OpenLog,
+    handle: Handle,
+    inputs: Receiver<Input>,
+    links: InProcess,
+    on_leading: OnLeading,
+}
+
+impl Work {
+    fn start(self, failure: &Arc<Mutex<Option<String>>>) -> Result<JoinHandle<()>, Problem> {
+        let failure = failure.clone();
+        let drive = move || {
+            if let Err(error) = self.drive() {
+                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                *failure = Some(error.to_string());
+            }
+        };
+        let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(drive);
+        thread.map_err(|error| cannot_start("start a thread", &error))
+    }
+
+    fn drive(self) -> Result<(), DriverError> {
+        let Work { log, handle, inputs, links, on_leading } = self;
+        let OpenLog { log, recovered, state, is_new, .. } = log;
+        let seed = clock::boot().0;
+        let config = ReplicaConfig { id: REPLICA, seed, boot_nonce: seed };
+        let applied_to: LogIndex = recovered.base.index;
+        let replica = Replica::new(config, recovered)
+            .map_err(|error| DriverError::Disk(error.to_string()))?;
+        let disk = Disk::start(log, handle).map_err(DriverError::Links)?;
+        let waits_for_first = is_new;
+        let parts = Parts { replica, state, applied_to, disk, waits_for_first, links, on_leading };
+        Driver::new(parts, inputs).run()
+    }
+}
+
+/// The stream of a worker in this process.
+struct InProcess {
+    shell: Shell,
+    /// The session of a new leadership, with the stream that it opens.
+    ready: Receiver<(StreamNo, Session)>,
+    said: Vec<Said>,
+    opened: Vec<StreamNo>,
+    closed: Vec<StreamNo>,
+    next_stream: u64,
+    checkpoint: BootTime,
+}
+
+impl InProcess {
+    fn new(shell: Shell, identity: Identity) -> (InProcess, OnLeading) {
+        let (sessions, ready) = unbounded();
+        let links = InProcess {
+            shell,
+            ready,
+            said: Vec::new(),
+            opened: Vec::new(),
+            closed: Vec::new(),
+            next_stream: 1 << 32,
+            checkpoint: clock::boot() + CHECKPOINT_EVERY,
+        };
+        (links, introduce(sessions, identity))
+    }
+
+    /// The agent left its stream, or the leader closed it: they meet again over another.
+    fn reconnect(&mut self) {
+        self.next_stream += 1;
+        let stream = StreamNo(self.next_stream);
+        self.opened.push(stream);
+        self.shell.connected(stream, None);
+    }
+}
+
+/// The worker is born ready with each leadership: its hello stands in the first entry.
+fn introduce(sessions: Sender<(StreamNo, Session)>, identity: Identity) -> OnLeading {
+    let mut streams = 0;
+    Box::new(move |leader, now| {
+        streams += 1;
+        let stream = StreamNo(streams);
+        let session = leader.born_ready(now, stream, identity.worker, identity.incarnation);
+        // The links live as long as the driver that calls this.
+        let _ = sessions.send((stream, session));
+        vec![Command::Hello(WorkerHello {
+            worker: identity.worker,
+            incarnation: identity.incarnation,
+            name: identity.name.clone(),
+            cpu_millis: identity.cpu_millis,
+            labels: identity.labels.clone(),
+            held: Vec::new(),
+            born_ready: Some(session),
+            lost_after: None,
+        })]
+    })
+}
+
+impl Links for InProcess {
+    fn send(&mut self, stream: StreamNo, message: Numbered<ToWorker>) {
+        self.shell.received(stream, message);
+    }
+
+    fn close(&mut self, stream: StreamNo) {
+        self.shell.disconnected(stream);
+        self.reconnect();
+    }
+
+    fn exchange(&mut self, arrived: &mut Vec<(StreamNo, FromStream)>) -> io::Result<()> {
+        while let Ok((stream, session)) = self.ready.try_recv() {
+            self.shell.connected(stream, Some(session));
+        }
+        let now = Now { boot: clock::boot(), wall: clock::wall() };
+        self.shell.turn(now, &mut self.said)?;
+        arrived.extend(self.opened.drain(..).map(|stream| (stream, FromStream::Opened)));
+        for said in std::mem::take(&mut self.said) {
+            match said {
+                Said::Message { stream, message } => {
+                    arrived.push((stream, FromStream::Message(message)));
+                }
+                Said::Left { stream } => self.closed.push(stream),
+            }
+        }
+        for stream in std::mem::take(&mut self.closed) {
+            arrived.push((stream, FromStream::Closed));
+            self.reconnect();
+        }
+        if now.boot >= self.checkpoint {
+            self.checkpoint = now.boot + CHECKPOINT_EVERY;
+            self.shell.checkpoint();
+        }
+        Ok(())
+    }
+
+    fn wakes_at(&self) -> Option<BootTime> {
+        Some(self.shell.wakes_at().map_or(self.checkpoint, |at| at.min(self.checkpoint)))
+    }
+}
+
+/// The output of attempts, from the segments of the worker in this process.
+struct WorkerLogs(Arc<Segments>);
+
+impl Logs for WorkerLogs {
+    fn read(
+        &self,
+        place: &LogPlace,
+        take: &mut dyn FnMut(Stream, &[u8]) -> bool,
+    ) -> Result<(), Problem> {
+        super::logs::read(&self.0.directory(), place, take)
+    }
+
+    fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem> {
+        let live = self.0.follow(fence, from, super::logs::PIECE_BYTES, timeout);
+        let live = live.map_err(|error| super::logs::unreadable(&error))?;
+        Ok(live.map(|live| {
+            let pieces = live.pieces.into_iter();
+            let pieces = pieces.map(|(stream, bytes)| (super::logs::stream(stream), bytes));
+            Live { pieces: pieces.collect(), next: live.next }
+        }))
+    }
+}
+
+fn random() -> io::Result<[u128; 2]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    let (low, high) = bytes.split_at(16);
+    let number = |part: &[u8]| part.iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte));
+    Ok([number(low), number(high)])
+}
+
+fn cannot_start(what: &str, error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(Code::Storage, format!("this process cannot {what}")).because(error.to_string())
+}

@@ -1,0 +1,90 @@
+//! The rooms of other crates as the commands need them.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use dagmar_common::graph;
+use dagmar_common::ids::Digest;
+use dagmar_common::lease::LogPlace;
+use dagmar_common::problem::{Code, Problem};
+use dagmar_common::record::follow::Stream;
+use dagmar_pipeline::{Diagnostics, Given, Severity, initial_values, read_file};
+
+use crate::arguments::BenchArguments;
+use crate::local::embedded::{Embedded, Place};
+use crate::local::live::Live;
+use crate::local::logs;
+use crate::wiring::{Compiled, Engine, Finding, Findings, Opening, PipelineSource, Wiring};
+
+/// The program as it is.
+pub struct House;
+
+impl Wiring for House {
+    fn compile(&self, source: &PipelineSource) -> Result<Compiled, Findings> {
+        let told = |diagnostics: &Diagnostics| findings(diagnostics, source.with_color);
+        let text = read_file(&source.file).map_err(|faults| told(&faults))?;
+        let compiled = dagmar_pipeline::compile(&source.file.display().to_string(), &text);
+        let Some(graph) = compiled.graph else { return Err(told(&compiled.diagnostics)) };
+        let file = match &source.parameters_file {
+            None => None,
+            Some(path) => {
+                let text = read_file(path).map_err(|faults| told(&faults))?;
+                Some((path.display().to_string(), text))
+            }
+        };
+        let given = Given {
+            file: file.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
+            environment: &source.environment,
+            arguments: &source.arguments,
+        };
+        let initial = initial_values(&graph, &compiled.parameter_places, &given);
+        let diagnostics = compiled.diagnostics.and(initial.diagnostics);
+        let Some(parameters) = initial.values else { return Err(told(&diagnostics)) };
+        Ok(Compiled {
+            name: graph.name.clone(),
+            step_count: graph.step_count(),
+            graph: graph::encode(&graph).into(),
+            parameters,
+            warnings: told(&diagnostics),
+            source_digest: Digest::of(text.as_bytes()),
+        })
+    }
+
+    fn open(&self, live: &Live, opening: Opening) -> Result<Box<dyn Engine>, Problem> {
+        let place = Place { directory: live.dir().to_owned(), project: live.project().to_owned() };
+        Ok(Box::new(Embedded::open(&place, opening)?))
+    }
+
+    fn read_log(
+        &self,
+        logs: &Path,
+        place: LogPlace,
+        take: &mut dyn FnMut(Stream, &[u8]) -> bool,
+    ) -> Result<(), Problem> {
+        logs::read(logs, &place, take)
+    }
+
+    fn supervisor(&self) -> ExitCode {
+        dagmar_supervisor::main()
+    }
+
+    fn bench(&self, arguments: &BenchArguments) -> Result<(), Problem> {
+        crate::bench::print(arguments).map_err(|error| {
+            let causes = error.chain().skip(1).map(ToString::to_string);
+            causes.fold(Problem::new(Code::Internal, error.to_string()), Problem::because)
+        })
+    }
+}
+
+fn findings(diagnostics: &Diagnostics, with_color: bool) -> Findings {
+    let all = diagnostics.iter().map(|found| Finding {
+        is_error: found.severity == Severity::Error,
+        code: found.code.to_string(),
+        message: found.message.clone(),
+        place: found.place.as_ref().map_or_else(String::new, |place| {
+            format!("{}:{}:{}", place.file, place.line, place.column)
+        }),
+        help: found.help.clone().unwrap_or_default(),
+    });
+    Findings { all: all.collect(), rendered: diagnostics.render(with_color) }
+}
