@@ -163,10 +163,10 @@ fn play(bench: &mut Bench, waiting: &mut Vec<Fence>, before: u64) -> Played {
         };
         bench.apply(vec![command]);
         waiting.extend(bench.starts());
-        if played.entries % 64 == 0 {
+        if played.entries.is_multiple_of(64) {
             played.peak = played.peak.max(resident());
         }
-        if played.entries % 997 == 0 {
+        if played.entries.is_multiple_of(997) {
             let began = Instant::now();
             drop(bench.state.freeze());
             played.frozen = played.frozen.max(began.elapsed());
