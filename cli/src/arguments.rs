@@ -204,6 +204,32 @@ pub enum BenchFunction {
     Noop,
     /// A process: /bin/true
     True,
+    /// The same as a script for a shell
+    ShTrue,
+    /// Nothing: ends inside the state machine
+    Stub,
+}
+
+impl Shape {
+    pub fn name(self) -> &'static str {
+        match self {
+            Shape::Wide => "wide",
+            Shape::Chain => "chain",
+            Shape::Layers => "layers",
+            Shape::Map => "map",
+        }
+    }
+}
+
+impl BenchFunction {
+    pub fn name(self) -> &'static str {
+        match self {
+            BenchFunction::Noop => "noop",
+            BenchFunction::True => "true",
+            BenchFunction::ShTrue => "sh-true",
+            BenchFunction::Stub => "stub",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]

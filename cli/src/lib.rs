@@ -1,6 +1,7 @@
 //! The command line: what people type, what they see, and runs without a server.
 
 pub mod arguments;
+mod bench;
 pub mod commands;
 pub mod exit;
 pub mod failure;

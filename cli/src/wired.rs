@@ -72,8 +72,11 @@ impl Wiring for House {
         dagmar_supervisor::main()
     }
 
-    fn bench(&self, _arguments: &BenchArguments) -> Result<(), Problem> {
-        Err(Problem::new(Code::Internal, "this build has no bench"))
+    fn bench(&self, arguments: &BenchArguments) -> Result<(), Problem> {
+        crate::bench::print(arguments).map_err(|error| {
+            let causes = error.chain().skip(1).map(ToString::to_string);
+            causes.fold(Problem::new(Code::Internal, error.to_string()), Problem::because)
+        })
     }
 }
 

@@ -6,15 +6,15 @@
 //! for; `3 | fence u64 | pid u32 | microseconds since boot u64` when it began; `4 | fence u64`
 //! when nothing of it runs any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dagmar_common::envelope::{self, EnvelopeError, Kind};
 use dagmar_common::ids::Fence;
-use dagmar_supervisor::family;
+use dagmar_supervisor::family::{self, Shown};
 
 use crate::supervisor::{Mark, kill_marked};
 
@@ -53,6 +53,8 @@ pub struct Records {
     waiting: Vec<u8>,
     head: Vec<u8>,
     open: BTreeMap<Fence, Option<Began>>,
+    /// Of those that wait to be written, the ones that have not ended.
+    news: BTreeSet<Fence>,
 }
 
 /// What a worker of an earlier life left.
@@ -77,22 +79,38 @@ impl Records {
             waiting: Vec::new(),
             head,
             open: BTreeMap::new(),
+            news: BTreeSet::new(),
         })
     }
 
     pub fn asked(&mut self, fence: Fence) {
         Record::Asked { fence }.seal_into(&mut self.waiting);
         self.open.insert(fence, None);
+        self.news.insert(fence);
     }
 
     pub fn began(&mut self, began: Began) {
         Record::Began(began).seal_into(&mut self.waiting);
         self.open.insert(began.fence, Some(began));
+        self.news.insert(began.fence);
     }
 
     pub fn ended(&mut self, fence: Fence) {
         Record::Ended { fence }.seal_into(&mut self.waiting);
         self.open.remove(&fence);
+        self.news.remove(&fence);
+    }
+
+    /// Something waits that a sweep would miss. Ends alone can wait: it would look for what is
+    /// not there, and find nothing.
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Kills what has begun and not ended, by identity: where the supervisor died, those that
+    /// threw away their mark are found in no other way.
+    pub fn kill_open(&self) {
+        kill_groups(self.open.values().flatten());
     }
 
     /// Hands what waits to the kernel.
@@ -100,6 +118,7 @@ impl Records {
         if self.waiting.is_empty() {
             return Ok(());
         }
+        self.news.clear();
         if self.length > FILE_BYTES_MAX {
             return self.write_anew();
         }
@@ -179,29 +198,36 @@ impl Left {
     pub fn sweep(&self) -> usize {
         let Some(mark) = &self.mark else { return 0 };
         // By identity first: a process may have thrown away its environment, and with it the mark.
-        let mut killed = 0;
-        for began in self.open.values().flatten() {
-            for pid in group_of(began) {
-                family::kill(pid);
-                killed += 1;
-            }
-        }
-        killed + kill_marked(mark, SWEEP_WITHIN)
+        kill_groups(self.open.values().flatten()) + kill_marked(mark, SWEEP_WITHIN)
     }
 }
 
-/// The process that began, if it still runs, and the members of its group. A number that is
-/// another's by now is known by its start.
-fn group_of(began: &Began) -> Vec<u32> {
-    let Some(shown) = family::show(began.pid) else { return Vec::new() };
+/// Kills the groups of these processes and waits until they are gone; how many there were.
+fn kill_groups<'a>(all: impl Iterator<Item = &'a Began>) -> usize {
+    let give_up_at = Instant::now() + SWEEP_WITHIN;
+    let killed: Vec<Shown> = all.flat_map(group_of).collect();
+    killed.iter().for_each(|shown| family::kill(shown.pid));
+    let lives = |was: &Shown| {
+        let now = family::show(was.pid);
+        now.is_some_and(|now| now.start_ticks == was.start_ticks && !now.zombie)
+    };
+    while killed.iter().any(lives) && Instant::now() < give_up_at {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    killed.len()
+}
+
+/// The members of a process's group, if it is still there to prove that the number is its own:
+/// one that is another's by now is known by its start.
+fn group_of(began: &Began) -> Vec<Shown> {
+    let Some(leader) = family::show(began.pid) else { return Vec::new() };
     let ticks = u128::from(began.boot_us) * TICKS_PER_SECOND;
     let expected = u64::try_from(ticks / 1_000_000).unwrap_or(u64::MAX);
-    if shown.start_ticks.abs_diff(expected) > START_SLACK_TICKS || shown.group != began.pid {
+    if leader.start_ticks.abs_diff(expected) > START_SLACK_TICKS || leader.group != began.pid {
         return Vec::new();
     }
     let everyone = family::everyone().filter_map(family::show);
-    let members = everyone.filter(|shown| shown.group == began.pid && !shown.zombie);
-    members.map(|shown| shown.pid).collect()
+    everyone.filter(|shown| shown.group == began.pid && !shown.zombie).collect()
 }
 
 fn boot_id() -> io::Result<String> {

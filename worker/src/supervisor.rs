@@ -40,6 +40,7 @@ pub struct Supervisor {
     child: Mutex<Option<Child>>,
     reader: Mutex<Option<JoinHandle<()>>>,
     closing: Arc<AtomicBool>,
+    mark: Mark,
 }
 
 /// The mark that every process of one supervisor carries: random, so that it is found again.
@@ -86,6 +87,7 @@ impl Supervisor {
             child: Mutex::new(Some(child)),
             reader: Mutex::new(Some(reader)),
             closing,
+            mark: mark.clone(),
         };
         let mut hello = RequestBatch::default();
         hello.push(&Request::Hello { on_close: OnClose::Kill, mark: mark.0.as_bytes() });
@@ -123,10 +125,11 @@ impl Supervisor {
             warn!("the listener of the supervisor panicked");
         }
         let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // One that ends as it should leaves nothing, and a search of /proc takes milliseconds.
         if let Some(mut child) = child
-            && let Err(error) = child.wait()
+            && !child.wait().is_ok_and(|status| status.success())
         {
-            warn!("cannot wait for the supervisor: {error}");
+            kill_marked(&self.mark, SWEEP_WITHIN);
         }
     }
 }
@@ -171,7 +174,9 @@ impl Reader {
             let _ = self.socket.shutdown(Shutdown::Both);
         }
         while matches!(self.socket.read(&mut [0; 4096]), Ok(1..)) {}
-        kill_marked(&self.mark, SWEEP_WITHIN);
+        if !asked {
+            kill_marked(&self.mark, SWEEP_WITHIN);
+        }
         listen(Said::Closed { asked });
     }
 

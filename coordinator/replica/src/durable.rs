@@ -58,6 +58,11 @@ pub struct SnapshotMeta {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token(pub(crate) u64);
 
+impl Token {
+    /// Of a write that no replica asked for: a bench's, a test's.
+    pub const UNASKED: Token = Token(0);
+}
+
 /// One durable write: all of it, in this order, in one transaction, or the replica must halt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Persist {

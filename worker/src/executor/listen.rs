@@ -41,9 +41,12 @@ impl Listener {
         if self.reports.iter().any(|report| !matches!(report, Report::Begun(_))) {
             self.shared.logs.write();
         }
-        if let Err(error) = self.shared.state().records.write() {
-            // A sweep would then look for what has ended, and find nothing: no harm.
-            error!("cannot record what began and ended: {error}");
+        let records = &mut self.shared.state().records;
+        if records.has_news()
+            && let Err(error) = records.write()
+        {
+            // They are found by their mark all the same, unless they throw it away.
+            error!("cannot record what began: {error}");
         }
         std::mem::take(&mut self.reports)
     }
@@ -143,6 +146,9 @@ impl Listener {
     fn closed(&mut self, asked: bool) {
         let mut state = self.shared.state();
         state.lost = true;
+        if !asked {
+            state.records.kill_open();
+        }
         let mut left: Vec<Fence> = state.running.keys().copied().collect();
         left.sort_unstable();
         for fence in left {

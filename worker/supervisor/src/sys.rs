@@ -11,8 +11,8 @@ use rustix::process::Pid;
 
 use crate::packed::PackedView;
 
-/// What every task process starts with: a process group of its own, no signal blocked, and those
-/// signals back that this process or the Rust runtime ignores.
+/// What every task process starts with: a process group of its own, no signal blocked, and none
+/// ignored, whatever this process, the Rust runtime or a `nohup` before them ignores.
 pub struct Attributes(libc::posix_spawnattr_t);
 
 // SAFETY: filled once and only read afterwards; posix_spawn takes it const.
@@ -38,9 +38,7 @@ impl Attributes {
             libc::sigemptyset(set.as_mut_ptr());
             let mut set = set.assume_init();
             libc::posix_spawnattr_setsigmask(&mut raw, &set);
-            for signal in OUTLIVED.into_iter().chain([libc::SIGPIPE]) {
-                libc::sigaddset(&mut set, signal);
-            }
+            libc::sigfillset(&mut set);
             libc::posix_spawnattr_setsigdefault(&mut raw, &set);
             libc::posix_spawnattr_setpgroup(&mut raw, 0);
             let flags = libc::POSIX_SPAWN_SETPGROUP

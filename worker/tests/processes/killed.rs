@@ -111,9 +111,10 @@ pub fn a_killed_worker_leaves_no_process() {
 
 pub fn a_killed_supervisor_leaves_no_process() {
     let mut world = World::new();
-    world.run(&[script(1, HIDING), script(2, HIDING)]);
-    world.begun(1);
-    world.begun(2);
+    world.run(&[script(1, HIDING), script(2, HIDING), script(3, "exec env -i sleep 987653")]);
+    (1..=3).for_each(|fence| world.begun(fence));
+    let nameless = || crate::world::runs("sleep\0987653\0");
+    eventually("the nameless one runs", nameless);
     eventually("the trees have grown", || world.alive().len() >= 10);
     let supervisor = family::tree(std::process::id())
         .into_iter()
@@ -123,11 +124,12 @@ pub fn a_killed_supervisor_leaves_no_process() {
         })
         .unwrap();
     family::kill(supervisor);
-    assert!(world.returned(1) && world.returned(2));
+    assert!((1..=3).all(|fence| world.returned(fence)));
+    assert!(!nameless(), "known by its pid and start");
     world.wait(|report| matches!(report, Report::SupervisorLost).then_some(()));
     assert_eq!(world.alive(), [0_u32; 0], "gone before it was told");
-    world.run(&[script(3, "true")]);
-    assert!(!world.returned(3));
+    world.run(&[script(4, "true")]);
+    assert!(!world.returned(4));
 }
 
 pub fn a_sweep_ends_what_both_left() {

@@ -5,7 +5,7 @@ use dagmar_common::lease::{Ending, ExitReason};
 use dagmar_common::limits::LOG_BYTES_MAX;
 use dagmar_common::time::Span;
 
-use crate::world::{World, eventually, limited, script, words};
+use crate::world::{World, eventually, limited, runs, script, words};
 
 fn impatient() -> World {
     World::with(|config| config.grace = Span::from_millis(200))
@@ -57,13 +57,6 @@ pub fn nobody_outlives_its_trial() {
     // One that threw away its marks too is known from nobody's, and goes with the last.
     world.script(6, "env -i setsid sleep 987654 & sleep 0.05");
     eventually("the nameless one is gone", || !runs("sleep\0987654\0"));
-}
-
-fn runs(command: &str) -> bool {
-    dagmar_supervisor::family::everyone().any(|pid| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line == command.as_bytes()
-    })
 }
 
 pub fn a_held_pipe_holds_up_nothing() {

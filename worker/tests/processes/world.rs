@@ -152,6 +152,14 @@ pub fn alive(sign: &str) -> Vec<u32> {
     all.filter(|pid| family::show(*pid).is_some_and(|shown| !shown.zombie)).collect()
 }
 
+/// Whether any process has this command line.
+pub fn runs(command: &str) -> bool {
+    family::everyone().any(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line == command.as_bytes()
+    })
+}
+
 pub fn nobody_is_left(sign: &str) {
     eventually(&format!("no process of {sign} is left"), || alive(sign).is_empty());
 }

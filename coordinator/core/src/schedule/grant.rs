@@ -83,7 +83,7 @@ impl State {
                 class.waiting.remove(&Head { leases, run: number, slot });
             }
             if let Some(leases) = key {
-                if class.waiting.is_empty() {
+                if queue.key.is_none() && class.waiting.is_empty() {
                     class.stuck_since = entry.now;
                 }
                 class.is_new |= queue.key.is_none();

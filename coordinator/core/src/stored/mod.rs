@@ -4,6 +4,8 @@ mod forms;
 mod pack;
 mod rows;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod v1;
 
 pub use pack::RestoreError;

@@ -1,7 +1,10 @@
 //! The tests of the state machine as a whole: a small domain language, worked examples, models.
 
-mod drawing;
+pub mod drawing;
+mod leases;
 mod model;
 mod random;
+mod requests;
 mod rows;
-mod world;
+mod values;
+pub mod world;

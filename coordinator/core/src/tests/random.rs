@@ -1,4 +1,5 @@
 //! Random pipelines, played in random order with accidents, against the tiny model.
+#![allow(clippy::disallowed_methods, reason = "more seeds are asked for from outside")]
 
 use std::collections::BTreeMap;
 
@@ -160,6 +161,9 @@ fn happen(world: &mut World, chance: &mut Chance, seed: u64) {
     let fence = running[chance.of(running.len() as u64) as usize];
     if chance.is(8) {
         return world.give_back(fence);
+    }
+    if chance.is(4) {
+        return world.restart_worker(2 + chance.of(3) as u32);
     }
     let start = &world.running[&fence];
     let (failing, writes) = fate(seed, &start.name.path);

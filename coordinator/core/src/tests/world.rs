@@ -36,6 +36,7 @@ pub struct World {
     pub cancels: Vec<Fence>,
     pub answers: Vec<(Fence, bool)>,
     requests: u128,
+    lives: u64,
     graphs: BTreeMap<RunNo, Graph>,
 }
 
@@ -61,6 +62,7 @@ impl World {
             cancels: Vec::new(),
             answers: Vec::new(),
             requests: 0,
+            lives: 1,
             graphs: BTreeMap::new(),
         }
     }
@@ -196,6 +198,15 @@ impl World {
         self.running.remove(&fence);
         let returned = vec![Returned { fence, started: false }];
         self.apply(vec![Command::Returned { worker: WORKER, returned }]);
+        self.settle();
+    }
+
+    /// The worker's process died with all that it held, and another one takes its place.
+    pub fn restart_worker(&mut self, cpus: u32) {
+        self.lives += 1;
+        self.running.clear();
+        let hello = Command::Hello(hello(WORKER, self.lives, cpus));
+        self.apply(vec![Command::LeaderUp, hello]);
         self.settle();
     }
 

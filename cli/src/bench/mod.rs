@@ -1,0 +1,216 @@
+//! `dagmar bench`: one graph through the whole embedded stack, and what it compares with.
+
+mod baseline;
+mod cpu;
+mod report;
+mod shapes;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use dagmar_common::graph::encode;
+use dagmar_common::ids::{RequestId, RunId, RunNo};
+use dagmar_common::problem::Problem;
+use dagmar_common::record::{NodeStatus, RunStatus, Submission};
+use dagmar_common::value::Value;
+use dagmar_coordinator::handle::{Handle, Interest, Watched};
+use dagmar_coordinator_core::effect::Event;
+
+use self::cpu::{Cpu, resident};
+use self::report::{Compared, Report, quantile_ms};
+use self::shapes::Work;
+use crate::arguments::{BenchArguments, BenchFunction, Output, Shape};
+use crate::local::embedded::{Embedded, Place};
+use crate::wiring::{Engine as _, Opening};
+
+/// Durable commits of the log store, bare, for the figure that hops are compared with.
+const COMMITS: usize = 100;
+
+/// Measures, and prints what was asked for.
+pub fn print(arguments: &BenchArguments) -> anyhow::Result<()> {
+    let report = run(arguments)?;
+    let text = match arguments.output {
+        Output::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
+        Output::Table => report.for_people(),
+    };
+    std::io::stdout().write_all(text.as_bytes()).context("writing the figures")
+}
+
+/// Runs the bench in a directory of its own beside the runs, which it removes.
+fn run(arguments: &BenchArguments) -> anyhow::Result<Report> {
+    let directory = std::env::current_dir()?.join(".dagmar").join("bench");
+    let directory = directory.join(std::process::id().to_string());
+    std::fs::create_dir_all(&directory).with_context(|| format!("{}", directory.display()))?;
+    let report = measure(arguments, &directory);
+    // What is left behind costs disk and nothing else; the figures matter more.
+    let _ = std::fs::remove_dir_all(&directory);
+    report
+}
+
+fn measure(arguments: &BenchArguments, directory: &Path) -> anyhow::Result<Report> {
+    let work = shapes::work(arguments.shape, arguments.function, arguments.tasks);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut appends = baseline::appends(directory)?;
+    let mut commits = dagmar_coordinator::store::time_commits(
+        &directory.join("bare-store"),
+        COMMITS,
+        baseline::APPEND_BYTES,
+    )?;
+    let (nodes, is_chain) = (work.nodes, arguments.shape == Shape::Chain);
+    let measured = through_the_stack(directory, work, is_chain)?;
+    let mut hops = measured.hops;
+    let rate = nodes as f64 / measured.wall.as_secs_f64();
+    let mut compared = Compared {
+        append_p50_ms: quantile_ms(&mut appends, 0.5),
+        spawn_loop: None,
+        xargs: None,
+        to_spawn_loop: None,
+        to_xargs: None,
+    };
+    compare(arguments, threads, rate, &mut compared)?;
+    Ok(Report {
+        shape: arguments.shape.name(),
+        function: arguments.function.name(),
+        tasks: arguments.tasks,
+        cpus: threads,
+        wall_s: measured.wall.as_secs_f64(),
+        trials_per_s: rate,
+        cpu_us_per_trial: measured.cpu.as_secs_f64() * 1e6 / nodes as f64,
+        hop_p50_ms: is_chain.then(|| quantile_ms(&mut hops, 0.5)),
+        hop_p99_ms: is_chain.then(|| quantile_ms(&mut hops, 0.99)),
+        commit_p50_ms: quantile_ms(&mut commits, 0.5),
+        commit_p99_ms: quantile_ms(&mut commits, 0.99),
+        memory_growth_mib: measured.memory_growth as f64 / f64::from(1 << 20),
+        compared,
+    })
+}
+
+fn compare(
+    arguments: &BenchArguments,
+    threads: usize,
+    rate: f64,
+    compared: &mut Compared,
+) -> anyhow::Result<()> {
+    let words: &[&str] = match arguments.function {
+        BenchFunction::True => &["/bin/true"],
+        BenchFunction::ShTrue => &["/bin/sh", "-e", "-c", "/bin/true"],
+        BenchFunction::Noop | BenchFunction::Stub => return Ok(()),
+    };
+    let bare = baseline::spawn_loop(words, arguments.tasks, threads)?;
+    compared.to_spawn_loop = Some(rate / bare.per_s);
+    compared.spawn_loop = Some(bare);
+    if arguments.function == BenchFunction::True {
+        compared.xargs = baseline::xargs(arguments.tasks, threads)?;
+        compared.to_xargs = compared.xargs.map(|xargs| rate / xargs.per_s);
+    }
+    Ok(())
+}
+
+struct Measured {
+    wall: Duration,
+    cpu: Duration,
+    memory_growth: u64,
+    /// Between the ends of neighbours, where the shape is a chain.
+    hops: Vec<Duration>,
+}
+
+fn through_the_stack(directory: &Path, work: Work, is_chain: bool) -> anyhow::Result<Measured> {
+    let (graph, nodes) = (encode(&work.graph), work.nodes);
+    let live = directory.join("live");
+    std::fs::create_dir_all(&live).with_context(|| format!("{}", live.display()))?;
+    let place = Place { directory: live, project: directory.to_owned() };
+    let mut embedded = Embedded::open(&place, Opening::New).map_err(plain)?;
+    let handle = embedded.handle().clone();
+    let interest = if is_chain { Interest::Nodes } else { Interest::Runs };
+    let watched = handle.watch(interest)?;
+    let (memory_before, _) = resident();
+    let (cpu, begun) = (Cpu::now(), Instant::now());
+    let submission = Submission {
+        request: RequestId(1),
+        run: RunId::new("bench"),
+        generated: false,
+        tag: String::new(),
+        graph: graph.into(),
+        parameters: work.parameters,
+        context: Value::from_spelled("{}"),
+    };
+    drop(work.graph);
+    let run = embedded.runs().submit(submission).map_err(plain)?;
+    let number = handle.read(move |state| state.find_run(&run).map(|view| view.number()))?;
+    let number = number.context("the bench's run is not there")?;
+    let mut hops = Hops { of_chain: is_chain, last: None, all: Vec::new() };
+    let status = hops.until_end(&handle, &watched, number)?;
+    let wall = begun.elapsed();
+    if status != RunStatus::Succeeded {
+        bail!("the bench's run ended {status:?}");
+    }
+    count_is(&handle, number, nodes)?;
+    let (_, memory_most) = resident();
+    embedded.stop();
+    if let Some(why) = embedded.failure() {
+        bail!("the engine broke: {why}");
+    }
+    drop(embedded);
+    Ok(Measured {
+        wall,
+        cpu: cpu.until_now(),
+        memory_growth: memory_most.saturating_sub(memory_before),
+        hops: hops.all,
+    })
+}
+
+/// The bench counts nothing that did not happen.
+fn count_is(handle: &Handle, number: RunNo, nodes: u64) -> anyhow::Result<()> {
+    let counts = handle.read(move |state| state.run(number).map(|run| run.counts()))?;
+    let counts = counts.context("the bench's run has left the state")?;
+    if counts.succeeded < nodes {
+        bail!("{} of {nodes} nodes succeeded", counts.succeeded);
+    }
+    Ok(())
+}
+
+struct Hops {
+    of_chain: bool,
+    last: Option<Instant>,
+    all: Vec<Duration>,
+}
+
+impl Hops {
+    fn until_end(
+        &mut self,
+        handle: &Handle,
+        watched: &crossbeam_channel::Receiver<Watched>,
+        number: RunNo,
+    ) -> anyhow::Result<RunStatus> {
+        loop {
+            match watched.recv().context("the engine stopped during the bench")? {
+                Watched::Event(Event::RunEnded { run, status, .. }) if run == number => {
+                    return Ok(status);
+                }
+                Watched::Event(Event::Node { status: NodeStatus::Succeeded, .. })
+                    if self.of_chain =>
+                {
+                    let now = Instant::now();
+                    self.all.extend(self.last.map(|last| now - last));
+                    self.last = Some(now);
+                }
+                Watched::Event(_) => {}
+                Watched::Reset => {
+                    // Events were dropped, the end perhaps among them.
+                    let status =
+                        handle.read(move |state| state.run(number).map(|run| run.status()));
+                    match status?.context("the bench's run has left the state")? {
+                        RunStatus::Running => {}
+                        status => return Ok(status),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn plain(problem: Problem) -> anyhow::Error {
+    anyhow::Error::msg(problem.to_string())
+}

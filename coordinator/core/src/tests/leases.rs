@@ -1,0 +1,255 @@
+//! Leases, workers and time: grants, losses, attempts, timers, and the answers to why.
+
+use dagmar_common::graph::Graph;
+use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
+use dagmar_common::lease::{Ending, ExitReason};
+use dagmar_common::limits::{CRASH_LIMIT, LOST_AFTER};
+use dagmar_common::record::{AttemptStatus, RunStatus};
+use dagmar_common::time::Span;
+
+use super::drawing::{graph, task};
+use super::world::{WORKER, World, hello, outcome};
+use crate::ask::{Lack, Reason, why};
+use crate::command::Command;
+use crate::effect::{Effect, Reply};
+
+#[test]
+fn row_28_attempts_and_their_backoff() {
+    let mut world = World::new(1);
+    let step = task("a").attempts(3).backoff(Span::from_secs(2));
+    let run = world.submit(&graph(&[step]), &[]);
+    for waits in [2, 4] {
+        world.fail("a");
+        assert!(world.running.is_empty(), "the next attempt waits");
+        let until = dagmar_common::time::LogTime(world.time + waits * 1_000_000);
+        assert_eq!(world.state.next_deadline(), Some(until));
+        let attempt = if waits == 2 { 2 } else { 3 };
+        assert_eq!(why(&world.state, run, Some("a")), [Reason::Backoff { until, attempt }]);
+        world.time = until.0;
+        world.apply(vec![Command::Continue]);
+    }
+    world.succeed("a", &[]);
+    assert_eq!(world.ended.get(&run), Some(&RunStatus::Succeeded));
+    let attempts = attempts(&world, run);
+    let failed = AttemptStatus::Failed;
+    assert_eq!(attempts, [failed, failed, AttemptStatus::Succeeded]);
+}
+
+fn attempts(world: &World, run: dagmar_common::ids::RunNo) -> Vec<AttemptStatus> {
+    let records = world.state.node_records(run).expect("it is not archived");
+    let nodes = records.filter_map(|entry| match entry {
+        dagmar_common::record::Entry::Node(node) => Some(node),
+        _ => None,
+    });
+    nodes.flat_map(|node| node.attempts).map(|attempt| attempt.status).collect()
+}
+
+#[test]
+fn row_29_a_cancel_runs_no_handler() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a").fails("h"), task("h"), task("b")]), &[]);
+    world.cancel(run);
+    let fence = world.fence("a");
+    assert_eq!(world.cancels, [fence]);
+    world.end(fence, Ending::Cancelled, &[]);
+    assert_eq!(world.shape(run), "a⊘ b⊘ h–");
+    assert_eq!(world.ended.get(&run), Some(&RunStatus::Cancelled));
+}
+
+#[test]
+fn row_30_the_time_limit_of_a_run() {
+    let limited = Graph {
+        time_limit: Some(Span::from_secs(60)),
+        ..graph(&[task("a").fails("h"), task("h")])
+    };
+    let mut world = World::new(1);
+    let run = world.submit(&limited, &[]);
+    assert_eq!(world.state.next_deadline(), Some(dagmar_common::time::LogTime(60_000_000)));
+    world.time = 60_000_000;
+    world.apply(vec![Command::Continue]);
+    world.settle();
+    let fence = world.fence("a");
+    assert_eq!(world.cancels, [fence]);
+    world.end(fence, Ending::Cancelled, &[]);
+    assert_eq!(world.shape(run), "a⊘ h–");
+    let record = world.state.run(run).expect("it is here").record();
+    assert_eq!((record.status, record.reason.as_str()), (RunStatus::Failed, "time limit"));
+}
+
+#[test]
+fn an_outcome_is_recorded_once_and_each_is_answered() {
+    let mut world = World::new(1);
+    world.submit(&graph(&[task("a").attempts(2)]), &[]);
+    let first = world.fence("a");
+    world.fail("a");
+    let second = world.fence("a");
+    assert!(second > first);
+    world.end(first, Ending::Succeeded, &[]);
+    world.end(second, Ending::Succeeded, &[]);
+    world.end(second, Ending::Succeeded, &[]);
+    world.end(Fence(999), Ending::Succeeded, &[]);
+    let expected =
+        [(first, true), (first, true), (second, true), (second, true), (Fence(999), false)];
+    assert_eq!(world.answers, expected);
+}
+
+#[test]
+fn a_returned_trial_may_still_be_recorded_until_it_is_granted_again() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a"), task("b")]), &[]);
+    let first = world.fence("a");
+    world.give_back(first);
+    // Behind b now: the trial waits, and the outcome that was under way is still its latest's.
+    world.end(first, Ending::Succeeded, &[]);
+    assert_eq!(world.answers, [(first, true), (first, true)]);
+    world.succeed("b", &[]);
+    assert_eq!(world.ended.get(&run), Some(&RunStatus::Succeeded));
+}
+
+#[test]
+fn a_lost_worker_loses_its_leases_only_after_its_time() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    let fence = world.fence("a");
+    let session = Session(1);
+    let lost = || Command::WorkerLost { worker: WORKER, started: vec![fence], unsent: vec![] };
+    assert_eq!(world.apply(vec![lost()]), [Reply::Dropped], "it is not suspended");
+    let other = Command::WorkerSuspended { worker: WORKER, session: Session(9) };
+    assert_eq!(world.apply(vec![other]), [Reply::Dropped], "another session's word is void");
+    world.apply(vec![Command::WorkerSuspended { worker: WORKER, session }]);
+    assert_eq!(world.apply(vec![lost()]), [Reply::Dropped], "it is not away for long");
+    assert_eq!(world.state.next_deadline().map(|at| at.0), Some(LOST_AFTER.0));
+    world.time = LOST_AFTER.0;
+    assert_eq!(world.apply(vec![lost()]), [Reply::Done]);
+    world.running.clear();
+    let Some(Reason::Needs { workers, .. }) = why(&world.state, run, Some("a")).pop() else {
+        panic!("it waits for a worker")
+    };
+    assert_eq!(workers, [("w7".into(), Lack::Lost)]);
+    world.apply(vec![Command::WorkerReady { worker: WORKER, session: Session(2) }]);
+    let again = world.fence("a");
+    assert!(again > fence);
+    // What the lost one comes back with is late.
+    world.end(fence, Ending::Succeeded, &[]);
+    assert_eq!(world.answers, [(fence, false)]);
+    world.succeed("a", &[]);
+    assert_eq!(attempts(&world, run), [AttemptStatus::Lost, AttemptStatus::Succeeded]);
+}
+
+#[test]
+fn a_trial_under_which_workers_are_lost_again_and_again_fails() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    for life in 2..=u64::from(CRASH_LIMIT) + 1 {
+        let mut hello = hello(WORKER, life, 1);
+        hello.born_ready = None;
+        let ready = Command::WorkerReady { worker: WORKER, session: Session(life) };
+        world.apply(vec![Command::Hello(hello), ready]);
+        world.settle();
+    }
+    assert_eq!(world.ended.get(&run), Some(&RunStatus::Failed));
+}
+
+#[test]
+fn a_new_leader_grants_only_to_workers_ready_under_it() {
+    let mut world = World::new(1);
+    world.apply(vec![Command::LeaderUp]);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    assert!(world.running.is_empty());
+    let Some(Reason::Needs { workers, .. }) = why(&world.state, run, Some("a")).pop() else {
+        panic!("it waits for a worker")
+    };
+    assert!(matches!(workers[..], [(_, Lack::Suspended { .. })]));
+    world.apply(vec![Command::WorkerReady { worker: WORKER, session: Session(5) }]);
+    assert_eq!(world.paths(), ["a"]);
+}
+
+#[test]
+fn short_trials_are_granted_ahead_and_taken_back_for_an_idle_worker() {
+    let mut world = World::new(1);
+    let steps: Vec<_> = (0..40).map(|number| task(&format!("t{number}"))).collect();
+    world.submit(&graph(&steps), &[]);
+    assert_eq!(world.running.len(), 1, "nobody knows yet how long they take");
+    world.succeed("t0", &[]);
+    // 100 µs each: 20 of them are 2 ms.
+    assert_eq!(world.running.len(), 21);
+    let other = WorkerId(8);
+    world.apply(vec![Command::Hello(hello(other, 1, 2))]);
+    let on_other = world.state.leases_of(WorkerNo(1)).count();
+    assert_eq!(on_other, 18, "what is left, two of them at work");
+    let second = WorkerId(9);
+    world.apply(vec![Command::Hello(hello(second, 1, 2))]);
+    let recalls: Vec<Fence> = world
+        .applied
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Recall { worker: WorkerNo(0), fence } => Some(*fence),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(recalls.len(), 2, "as many as the idle one can run now");
+    let latest = world.state.leases_of(WorkerNo(0)).last();
+    assert_eq!(recalls.first().copied(), latest);
+    world.give_back(recalls[0]);
+    assert_eq!(world.state.leases_of(WorkerNo(2)).count(), 1, "the idle one runs it");
+}
+
+#[test]
+fn the_run_with_fewest_leases_comes_first() {
+    let mut world = World::new(4);
+    let wide: Vec<_> = (0..50).map(|number| task(&format!("wide{number}"))).collect();
+    world.submit(&graph(&wide), &[]);
+    assert_eq!(world.running.len(), 4);
+    let small = world.submit(&graph(&[task("small")]), &[]);
+    let reasons = why(&world.state, small, Some("small"));
+    let workers = vec![("w7".into(), Lack::Busy { free: 0 })];
+    assert_eq!(reasons, [Reason::Needs { cpu_millis: 1_000, workers }]);
+    let fence = world.fence("wide0");
+    let mut slow = outcome(fence, Ending::Succeeded, &[]);
+    slow.took = Span::from_secs(10);
+    world.apply(vec![Command::Outcomes { worker: WORKER, outcomes: vec![slow] }]);
+    assert!(world.paths().contains(&"small"));
+}
+
+#[test]
+fn a_large_trial_that_waits_long_gets_a_worker_for_itself() {
+    let mut world = World::new(2);
+    let mut steps: Vec<_> = (0..30).map(|number| task(&format!("t{number}"))).collect();
+    steps.push(task("large").cpus(2_000));
+    let run = world.submit(&graph(&steps), &[]);
+    let slow = |world: &mut World| {
+        let fence = *world.running.keys().next().expect("something runs");
+        world.running.remove(&fence);
+        let mut slow = outcome(fence, Ending::Failed(ExitReason::Code(1)), &[]);
+        slow.took = Span::from_secs(10);
+        world.time += 10_000_000;
+        world.apply(vec![Command::Outcomes { worker: WORKER, outcomes: vec![slow] }]);
+    };
+    for _ in 0..6 {
+        slow(&mut world);
+    }
+    assert!(!world.paths().contains(&"large"));
+    slow(&mut world);
+    slow(&mut world);
+    assert_eq!(world.paths(), ["large"], "{:?}", why(&world.state, run, Some("large")));
+    let other = why(&world.state, run, Some("t29"));
+    assert!(matches!(other[0], Reason::Needs { .. }));
+}
+
+#[test]
+fn why_names_what_a_step_waits_for() {
+    let mut world = World::new(1);
+    let steps = [task("a"), task("b").needs(&["a"]), task("big").cpus(9_000)];
+    let run = world.submit(&graph(&steps), &[]);
+    let status = dagmar_common::record::NodeStatus::Leased;
+    let waits = Reason::WaitsFor { step: "a".into(), status };
+    assert_eq!(why(&world.state, run, Some("b")), [waits]);
+    let workers = vec![("w7".into(), Lack::TooSmall { cpu_millis: 1_000 })];
+    let needs = Reason::Needs { cpu_millis: 9_000, workers };
+    assert_eq!(why(&world.state, run, Some("big")), std::slice::from_ref(&needs));
+    assert_eq!(why(&world.state, run, Some("nope")), [Reason::NoSuchStep]);
+    let whole = why(&world.state, run, None);
+    assert!(whole.contains(&Reason::Step { path: "big".into(), reason: Box::new(needs) }));
+    assert_eq!(whole.len(), 2);
+}
