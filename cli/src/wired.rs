@@ -14,6 +14,7 @@ use crate::arguments::BenchArguments;
 use crate::local::embedded::{Embedded, Place};
 use crate::local::live::Live;
 use crate::local::logs;
+use crate::local::still::Looking;
 use crate::wiring::{Compiled, Engine, Finding, Findings, Opening, PipelineSource, Wiring};
 
 /// The program as it is.
@@ -51,6 +52,9 @@ impl Wiring for House {
     }
 
     fn open(&self, live: &Live, opening: Opening) -> Result<Box<dyn Engine>, Problem> {
+        if opening == Opening::Look {
+            return Ok(Box::new(Looking::open(live)?));
+        }
         let place = Place { directory: live.dir().to_owned(), project: live.project().to_owned() };
         Ok(Box::new(Embedded::open(&place, opening)?))
     }

@@ -49,7 +49,7 @@ pub trait Engine: Send {
     /// the submission, so that nothing is missed.
     fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem>;
 
-    /// Kills what runs, at once; the run ends as cancelled.
+    /// Kills what runs, at once. The run may stay interrupted; its cancel is durable by then.
     fn kill(&self);
 
     /// Stops every thread and the supervisor. What was acknowledged stays on the disk.

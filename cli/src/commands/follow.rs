@@ -74,6 +74,7 @@ pub fn until_end(
                         return Ok(status);
                     }
                 }
+                Err(_) if interrupted > 1 => return Err(killed(run)),
                 Err(_) => return Err(lost(run)),
             },
             recv(interrupts) -> _ => {
@@ -106,6 +107,12 @@ fn stop(session: &Session, engine: &dyn Engine, run: &RunId, times: u32) -> Resu
         Err(problem) if problem.code == Code::RunEnded => Ok(()),
         other => other,
     }
+}
+
+/// The cancel is durable, the ends of what was killed are not: another owner writes them down.
+fn killed(run: &RunId) -> Problem {
+    Problem::new(Code::Interrupted, format!("{run} was killed before its end was recorded"))
+        .try_this(format!("dagmar resume {run}    to record it; nothing of it runs again"))
 }
 
 fn lost(run: &RunId) -> Problem {

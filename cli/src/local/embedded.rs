@@ -130,11 +130,11 @@ impl Engine for Embedded {
 }
 
 /// What a driver begins with: a log that its first write makes, or one that is there.
-struct OpenLog {
+pub(super) struct OpenLog {
     log: Log,
     owner: Owner,
-    recovered: Recovered,
-    state: State,
+    pub(super) recovered: Recovered,
+    pub(super) state: State,
     is_new: bool,
 }
 
@@ -156,7 +156,7 @@ impl OpenLog {
         Ok(OpenLog { log, owner, recovered, state: State::new(), is_new: true })
     }
 
-    fn read(directory: &Path) -> Result<OpenLog, Problem> {
+    pub(super) fn read(directory: &Path) -> Result<OpenLog, Problem> {
         let damaged = |error: &dyn std::fmt::Display| {
             Problem::new(Code::Damaged, "the log of this run cannot be read")
                 .because(error.to_string())

@@ -10,6 +10,7 @@ pub mod index;
 pub mod live;
 pub mod logs;
 pub mod owner;
+pub mod still;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
 //! Tables for people: runs, and the steps of one run. Ids and states are never cut.
 
-use dagmar_common::record::{Entry, NodeRecord, NodeStatus, RunStatus, RunSummary, words};
+use dagmar_common::record::{
+    AttemptStatus, Entry, NodeRecord, NodeStatus, RunStatus, RunSummary, words,
+};
 use dagmar_common::time::{Span, WallTime};
 
 use super::Screen;
@@ -92,6 +94,8 @@ impl Steps {
             Some(reason) if node.status != NodeStatus::Succeeded => words::of_exit(reason),
             _ => escaped(&node.reason),
         };
+        let ended = last.filter(|last| last.status != AttemptStatus::Running);
+        let took = ended.map_or_else(|| "-".to_owned(), |last| words::of_span_shortly(last.took));
         let path = match node.frames {
             0 => path.to_owned(),
             frames => format!("{path} ({frames} items)"),
@@ -100,7 +104,7 @@ impl Steps {
             Cell::plain(&path),
             Cell::marked(mark_of_node(node.status)),
             Cell::plain(&last.map_or_else(|| "-".to_owned(), |last| last.number.to_string())),
-            Cell::plain(&last.map_or_else(|| "-".to_owned(), |l| words::of_span_shortly(l.took))),
+            Cell::plain(&took),
             Cell::plain(&why),
         ]);
     }

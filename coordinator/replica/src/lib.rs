@@ -21,7 +21,7 @@ mod writes;
 mod tests;
 
 pub use config::{ELECTION_TICKS, HEARTBEAT_TICKS, ReplicaConfig, TICK};
-pub use durable::{HardState, LogEntry, Persist, Recovered, SnapshotMeta, Token};
+pub use durable::{EntryKind, HardState, LogEntry, Persist, Recovered, SnapshotMeta, Token};
 pub use membership::{Change, ChangeError, Membership};
 pub use message::{ReceiveError, announced_snapshot};
 pub use reads::{Read, ReadFate, ReadId};

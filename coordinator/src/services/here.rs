@@ -199,7 +199,7 @@ impl Runs for Here {
 }
 
 /// The entries of one run from a frozen state, by a thread that ends with them or their reader.
-fn entries(state: State, run: RunId) -> Result<Entries, Problem> {
+pub(super) fn entries(state: State, run: RunId) -> Result<Entries, Problem> {
     let (sender, receiver) = bounded::<Result<Entry, Problem>>(ENTRIES_MAX);
     let tell = move || {
         let Some(view) = state.find_run(&run) else { return };
@@ -220,7 +220,7 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
     })
 }
 
-fn summary(view: &RunView<'_>) -> RunSummary {
+pub(super) fn summary(view: &RunView<'_>) -> RunSummary {
     RunSummary::of(&light_record(view), &view.graph().name)
 }
 

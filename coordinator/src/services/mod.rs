@@ -3,6 +3,7 @@
 mod here;
 mod reading;
 mod runs;
+mod still;
 mod watching;
 mod why;
 
@@ -16,6 +17,7 @@ use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission};
 
 pub use here::{Here, Live, Logs};
 pub use runs::RunDoor;
+pub use still::Still;
 
 /// Whoever knows of runs: the cluster in this process, a cluster elsewhere, an archive.
 ///

@@ -179,6 +179,6 @@ impl Teller {
 }
 
 /// The path itself, or below it.
-fn is_inside(path: &str, asked: &str) -> bool {
+pub(super) fn is_inside(path: &str, asked: &str) -> bool {
     path.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

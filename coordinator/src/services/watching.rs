@@ -104,10 +104,8 @@ impl Watcher {
             if !self.tell_changed(changed) {
                 return;
             }
-            if ended.is_some() || missed {
-                if self.ended_already() {
-                    return;
-                }
+            if (ended.is_some() || missed) && self.ended_already() {
+                return;
             }
         }
     }

@@ -87,11 +87,14 @@ fn write_attempt<W: Write>(
     attempt: &AttemptRecord,
     page: Page<'_>,
 ) -> io::Result<()> {
+    // Of a start that nobody lived to tell there is no time.
+    let is_told = attempt.began != WallTime(0);
     let has_ended = attempt.status != AttemptStatus::Running;
     json.begin_object()?;
     json.field("attempt_number", attempt.number)?;
-    json.text_field("start_time", &words::of_time(attempt.began))?;
-    time(json, "end_time", has_ended.then(|| attempt.began.plus(attempt.took)))?;
+    time(json, "start_time", is_told.then_some(attempt.began))?;
+    let end = (is_told && has_ended).then(|| attempt.began.plus(attempt.took));
+    time(json, "end_time", end)?;
     json.text_field("duration", &words::of_span(attempt.took))?;
     json.text_field("status", words::of_attempt(attempt.status))?;
     let reason = attempt.reason.map(words::of_exit).unwrap_or_default();

@@ -1,0 +1,159 @@
+//! The runs of a log at rest: what its replay says, while nobody leads and nothing is started.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, bounded};
+use dagmar_common::graph::encode;
+use dagmar_common::ids::{RequestId, RunId};
+use dagmar_common::problem::{Code, Problem};
+use dagmar_common::record::follow::{
+    Change, Detail, LogPiece, LogQuestion, Progress, Reason, choose,
+};
+use dagmar_common::record::{AttemptStatus, Entry, NodeRecord, RunSummary, Submission, spread};
+use dagmar_coordinator_core::ask::{self, RunView};
+use dagmar_coordinator_core::command::Position;
+use dagmar_coordinator_core::effect::Applied;
+use dagmar_coordinator_core::{State, stored};
+use dagmar_replica::{EntryKind, LogEntry};
+
+use super::here::{Logs, entries, no_such_run, spawn, summary};
+use super::reading::is_inside;
+use super::{Runs, Story, why};
+
+/// Pieces of output that wait for a slow reader.
+const PIECES_MAX: usize = 64;
+
+/// A state that nobody moves.
+pub struct Still {
+    /// Locked for as long as a question takes; freezing needs it whole.
+    state: Mutex<State>,
+    logs: Arc<dyn Logs>,
+}
+
+impl Still {
+    /// Replays entries onto what a snapshot held. The only replica of a log takes every durable
+    /// entry for committed, as it will when it leads again.
+    pub fn replay(
+        mut state: State,
+        log: Vec<LogEntry>,
+        logs: Arc<dyn Logs>,
+    ) -> Result<Self, Problem> {
+        let mut applied = Applied::default();
+        for entry in log {
+            if entry.index <= state.last_applied() || entry.kind != EntryKind::Data {
+                continue;
+            }
+            // The mark of a term's begin holds nothing.
+            if entry.data.is_empty() {
+                continue;
+            }
+            let batch = stored::decode_batch(&entry.data).map_err(|error| {
+                let message = format!("entry {} of the log cannot be read: {error}", entry.index);
+                Problem::new(Code::Damaged, message)
+            })?;
+            state.apply(Position { index: entry.index, term: entry.term }, batch, &mut applied);
+        }
+        Ok(Still { state: Mutex::new(state), logs })
+    }
+
+    fn look<T>(&self, run: &RunId, look: impl FnOnce(&RunView<'_>) -> T) -> Result<T, Problem> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.find_run(run).map(|view| look(&view)).ok_or_else(|| no_such_run(run))
+    }
+}
+
+fn at_rest<T>(what: &str) -> Result<T, Problem> {
+    Err(Problem::new(Code::Interrupted, format!("nobody works on this run, so {what}"))
+        .try_this("dagmar resume RUN"))
+}
+
+impl Runs for Still {
+    fn submit(&self, _submission: Submission) -> Result<RunId, Problem> {
+        at_rest("nothing can be submitted")
+    }
+
+    fn list(&self) -> Result<Vec<RunSummary>, Problem> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(state.runs().map(|view| summary(&view)).collect())
+    }
+
+    fn story(&self, run: &RunId) -> Result<Story, Problem> {
+        let (record, graph) =
+            self.look(run, |view| (view.record(), Bytes::from(encode(view.graph()))))?;
+        let frozen = self.state.lock().unwrap_or_else(PoisonError::into_inner).freeze();
+        let entries = entries(frozen.into_state(), run.clone())?;
+        Ok(Story { record, graph, entries })
+    }
+
+    fn progress(&self, run: &RunId, most: usize) -> Result<Progress, Problem> {
+        self.look(run, |view| {
+            let (steps, left_out) = choose(view.root_steps(), most);
+            Progress { summary: summary(view), steps, left_out }
+        })
+    }
+
+    fn watch(&self, _run: &RunId, _detail: Detail) -> Result<Receiver<Change>, Problem> {
+        at_rest("nothing changes")
+    }
+
+    fn logs(
+        &self,
+        run: &RunId,
+        question: LogQuestion,
+    ) -> Result<Receiver<Result<LogPiece, Problem>>, Problem> {
+        let story = self.story(run)?;
+        let (pieces, receiver) = bounded(PIECES_MAX);
+        let logs = self.logs.clone();
+        let tell = move || {
+            for entry in story.entries {
+                let told = entry.and_then(|entry| {
+                    spread(entry, &mut |entry| match entry {
+                        Entry::Node(node) => tell_node(&*logs, &node, &question, &pieces),
+                        _ => Ok(()),
+                    })
+                });
+                if let Err(problem) = told {
+                    // Whoever read may have gone.
+                    let _ = pieces.send(Err(problem));
+                    return;
+                }
+            }
+        };
+        spawn("logs", tell)?;
+        Ok(receiver)
+    }
+
+    fn cancel(&self, _run: &RunId, _request: RequestId, _reason: &str) -> Result<(), Problem> {
+        at_rest("nothing can be cancelled")
+    }
+
+    fn why(&self, run: &RunId, path: Option<&str>) -> Result<Vec<Reason>, Problem> {
+        let number = self.look(run, |view| view.number())?;
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let reasons = ask::why(&state, number, path);
+        Ok(why::sentences(path, reasons, state.log_time()))
+    }
+}
+
+fn tell_node(
+    logs: &dyn Logs,
+    node: &NodeRecord,
+    question: &LogQuestion,
+    pieces: &crossbeam_channel::Sender<Result<LogPiece, Problem>>,
+) -> Result<(), Problem> {
+    if !question.path.as_ref().is_none_or(|asked| is_inside(&node.path, asked)) {
+        return Ok(());
+    }
+    for attempt in &node.attempts {
+        let is_asked = question.attempt.is_none_or(|number| number == attempt.number);
+        let has_ended = attempt.status != AttemptStatus::Running;
+        let Some(place) = attempt.log.filter(|_| is_asked && has_ended) else { continue };
+        logs.read(&place, &mut |stream, bytes| {
+            let path = node.path.clone();
+            let piece = LogPiece { path, attempt: attempt.number, stream, bytes: bytes.to_vec() };
+            pieces.send(Ok(piece)).is_ok()
+        })?;
+    }
+    Ok(())
+}
