@@ -58,16 +58,22 @@ fn main() -> ExitCode {
         let fits = |filter: &&String| if exact { *filter == name } else { name.contains(*filter) };
         filters.is_empty() || filters.iter().any(fits)
     };
-    let mut failed = Vec::new();
+    let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
         if list {
             println!("{name}: test");
         } else if catch_unwind(AssertUnwindSafe(test)).is_ok() {
             println!("test {name} ... ok");
+            passed += 1;
         } else {
             println!("test {name} ... FAILED");
             failed.push(name);
         }
+    }
+    if !list {
+        // As cargo's own runner closes, so that whoever counts results counts these too.
+        let (verdict, count) = (if failed.is_empty() { "ok" } else { "FAILED" }, failed.len());
+        println!("\ntest result: {verdict}. {passed} passed; {count} failed\n");
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
