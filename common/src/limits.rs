@@ -88,6 +88,10 @@ pub const QUORUM_ROUND_EVERY: Span = Span::from_millis(250);
 pub const QUORUM_ROUND_AGAIN: Span = Span::from_secs(1);
 /// Messages kept behind a hello that is not answered yet; with more the stream is closed.
 pub const BEHIND_HELLO_MAX: usize = 1_024;
+/// While work waits on a worker, its outcomes wait so long for others to share a message with.
+pub const OUTCOMES_HELD_FOR: Span = Span::from_millis(4);
+/// With so many they wait no longer.
+pub const OUTCOMES_HELD_MAX: usize = 64;
 /// Outcomes in one message of a stream; more go into the next message.
 pub const OUTCOMES_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Between TERM and KILL.
