@@ -13,7 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(disable_help_subcommand = true)]
 pub struct Arguments {
     /// Colours: `auto` means on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, value_name = "WHEN")]
+    #[arg(value_enum, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
 
     #[command(subcommand)]
@@ -177,7 +178,8 @@ pub struct BenchArguments {
     /// How the tasks hang together
     #[arg(long, value_enum, default_value_t = Shape::Wide)]
     pub shape: Shape,
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    #[arg(long, default_value_t = 10_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     pub tasks: u32,
     /// What each task does
     #[arg(long, value_enum, default_value_t = BenchFunction::Noop)]

@@ -1,4 +1,15 @@
 //! The command line: what people type, what they see, and runs without a server.
+//!
+//! # Threads
+//!
+//! The main thread does what was typed. Beside it, each only where a command needs it:
+//! * `commands/signals.rs`: `signals`, which turns a Ctrl-C into a message
+//! * `local/embedded.rs`: `driver`, the loop of the coordinator of a local run
+//! * `local/owner.rs`: `owner-socket`, which serves the API of a run to other terminals
+//! * `local/client.rs`: one of a runtime and one for each stream, to hear another owner
+//! * `local/ended.rs`: `archive-logs`, which reads the logs of a run that has ended
+//! * `local/git.rs`: `code-identity`, which asks git while the run is under way already
+//! * `bench/baseline.rs`: as many as cpus, which start processes for comparison
 
 pub mod arguments;
 mod bench;

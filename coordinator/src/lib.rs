@@ -1,7 +1,11 @@
 //! The coordinator: log, driver and services around the cores that think.
 //!
-//! Its threads: `driver` (started by whoever owns a coordinator), which owns replica and state;
-//! `disk`, which makes one write after another durable.
+//! # Threads
+//!
+//! The `driver`, which owns replica and state, is started by whoever owns a coordinator. Here:
+//! * `disk.rs`: `disk`, which makes one write after another durable
+//! * `services/here.rs`: one for each answer that is long or lasts: a story, a watch, logs
+//! * `services/runs.rs`: tasks of whoever serves the API, which wait for an answer in its stead
 
 pub mod clock;
 pub mod disk;

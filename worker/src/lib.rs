@@ -1,6 +1,9 @@
 //! The worker: sessions, executors, task environments and logs around the agent that thinks.
 //!
-//! Its threads here: `supervisor`, which hears the supervisor process and passes on what ended.
+//! # Threads
+//!
+//! The agent lives on the thread of whoever owns a worker. Here:
+//! * `supervisor.rs`: `supervisor`, which hears the supervisor process and passes on what ended
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -38,7 +38,9 @@ pub fn perform(session: &Session, arguments: &LogsArguments) -> Done {
             recv(interrupts) -> _ => {
                 printer.finish()?;
                 let run = &found.run;
-                session.hint(&format!("the run goes on: dagmar logs -f {run}    stop it: dagmar cancel {run}"));
+                session.hint(&format!(
+                    "the run goes on: dagmar logs -f {run}    stop it: dagmar cancel {run}"
+                ));
                 return Err(Failure::Interrupted);
             }
         }

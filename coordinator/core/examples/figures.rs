@@ -188,7 +188,8 @@ fn snapshot(state: &mut State) {
     let began = Instant::now();
     let restored = State::restore(&chunks).is_ok() && written.is_ok();
     println!(
-        "  snapshot of {} MiB: frozen in {froze:.1?}, written in {wrote:.1?}, restored in {:.1?}: {}",
+        "  snapshot of {} MiB: frozen in {froze:.1?}, written in {wrote:.1?}, restored in {:.1?}: \
+         {}",
         bytes >> 20,
         began.elapsed(),
         if restored { "whole" } else { "broken" }

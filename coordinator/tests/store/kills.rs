@@ -10,6 +10,7 @@ use dagmar_coordinator::store::{SnapshotStore, Store};
 
 use crate::builders::{Pair, Room, contents};
 
+/// `DAGMAR_KILLS=500` takes longer and sees more.
 const ROUNDS: u64 = 20;
 const ROOM: &str = "DAGMAR_TEST_KILLED_STORE";
 /// Between two snapshots, each followed by a truncation.
@@ -71,8 +72,10 @@ fn killed(room: &Path, entries: usize, moment: Duration) -> Option<u64> {
 #[test]
 fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     let room = Room::new("kills");
+    let asked = std::env::var("DAGMAR_KILLS").ok();
+    let rounds = asked.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let (mut acknowledged, mut snapshots) = (0, 0);
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let (entries, moment) = (round * 7 % 50, Duration::from_micros(round * 7_919 % 4_001));
         let last = killed(&room.0, entries as usize, moment);
         acknowledged = last.unwrap_or(0).max(acknowledged);

@@ -1,5 +1,7 @@
 //! The rules of the written pages: README, map, decisions and contract say what is so.
 
+use std::collections::BTreeSet;
+
 use super::Fault;
 use super::tree::{File, Tree};
 
@@ -16,14 +18,27 @@ pub fn readme_faults(text: &str) -> Vec<Fault> {
         .collect()
 }
 
-pub fn map_faults(text: &str, members: &[String]) -> Vec<Fault> {
-    let missing = members.iter().filter(|member| !text.contains(&format!("`{member}`")));
-    missing
-        .map(|member| {
-            let says = format!("does not name the crate `{member}`; draw its room");
-            Fault::new("ARCHITECTURE.md", 0, says)
-        })
-        .collect()
+pub fn map_faults(text: &str, members: &[String], rooms: &[String]) -> Vec<Fault> {
+    let lacks = |place: &&String| !text.contains(&format!("`{place}`"));
+    let fault = |says| Fault::new("ARCHITECTURE.md", 0, says);
+    let crates = members.iter().filter(lacks);
+    let crates = crates.map(|it| format!("does not name the crate `{it}`; draw it"));
+    let rooms = rooms.iter().filter(lacks);
+    let rooms = rooms.map(|it| format!("does not name the room `{it}`; say what it knows"));
+    crates.chain(rooms).map(fault).collect()
+}
+
+/// The folders of code right under the `src` of each crate, tests aside.
+pub fn rooms(tree: &Tree) -> Vec<String> {
+    let code = tree.rust().filter(|file| !file.is_test);
+    let rooms: BTreeSet<String> = code.filter_map(|file| room_of(&file.path)).collect();
+    rooms.into_iter().collect()
+}
+
+fn room_of(path: &str) -> Option<String> {
+    let (folder, inside) = path.split_once("/src/")?;
+    let (room, _) = inside.split_once('/')?;
+    Some(format!("{folder}/src/{room}"))
 }
 
 /// Paths in backticks that begin in one of our folders lead to a file or a folder.
@@ -121,7 +136,11 @@ fn pages_that_lack_something_are_found() {
     assert_eq!(readme_faults(readme).len(), 1);
     assert_eq!(readme_faults("cargo test --workspace --all\n").len(), 2);
     let members = ["common".to_owned(), "common/pipeline".to_owned()];
-    assert_eq!(map_faults("`common` and common/pipeline", &members).len(), 1);
+    assert_eq!(map_faults("`common` and common/pipeline", &members, &[]).len(), 1);
+    let rooms = ["cli/src/local".to_owned(), "cli/src/render".to_owned()];
+    assert_eq!(map_faults("see `cli/src/local`", &[], &rooms).len(), 1);
+    assert_eq!(room_of("cli/src/local/live/tests.rs").as_deref(), Some("cli/src/local"));
+    assert_eq!(room_of("cli/src/exit.rs"), None);
 }
 
 #[test]

@@ -145,10 +145,11 @@ fn the_readme_begins_with_two_commands() {
 }
 
 #[test]
-fn the_map_names_every_crate() {
+fn the_map_names_every_crate_and_every_room() {
     let tree = Tree::get();
     hold("ARCHITECTURE.md is the map of the house and stays true.", {
-        documents::map_faults(tree.text("ARCHITECTURE.md"), &arrows::members(tree))
+        let (members, rooms) = (arrows::members(tree), documents::rooms(tree));
+        documents::map_faults(tree.text("ARCHITECTURE.md"), &members, &rooms)
     });
 }
 

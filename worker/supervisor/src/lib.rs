@@ -5,8 +5,10 @@
 //! of the daemon, it kills every process it started, and theirs, and ends. It has no tokio, no
 //! clock of its own making and no files beside pipes.
 //!
-//! Its threads: `main` (one loop over epoll: requests, exits, pipes, alarms), and
-//! [`bounds::SPAWN_THREADS`] × `spawn-n`, which wait in posix_spawn for the exec.
+//! # Threads
+//!
+//! The main thread is one loop over epoll: requests, exits, pipes, alarms. Beside it:
+//! * `spawn.rs`: [`bounds::SPAWN_THREADS`] × `spawn-n`, which wait in posix_spawn for the exec
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -239,8 +239,8 @@ fn maps() {
             "4:17 E0130 `the list` is no name for a parameter (a name has no spaces, no `=` and \
              no control characters)",
             "6:19 E0119 `max_parallel` wants a whole number from 1 to 4294967295, found `0`",
-            "7:5 E0102 unknown key `command` in a map (`command` belongs to a task; put it into the \
-             steps of the branch)",
+            "7:5 E0102 unknown key `command` in a map (`command` belongs to a task; put it into \
+             the steps of the branch)",
             "9:7 E0102 unknown key `start` in a branch (did you mean `start_at`?)",
             "10:15 E0122 step `a` has no `command` (a step that does nothing is `type: stub`)",
         ],

@@ -64,7 +64,8 @@ fn damaged_files_are_refused_or_mean_something() {
 name: x # y
 parameters: {n: &n 4, list: [1, 2.5, 'ä'], o: {type: integer, default: 3}}
 steps:
-  a: &t {command: 'echo $n', retry: {max_attempts: 2, backoff: 1s}, timeout: 5m, resources: {cpus: 0.5}}
+  a: &t {command: 'echo $n', retry: {max_attempts: 2, backoff: 1s}, timeout: 5m,
+    resources: {cpus: 0.5}}
   b: {<<: *t, needs: [a], next: success, on_failure: h}
   h: {command: [sh, -c, 'exit 1'], next: fail}
   m: {type: map, iterate_on: list, iterate_as: i, branch: {steps: {w: *t}}}

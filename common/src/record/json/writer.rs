@@ -137,8 +137,8 @@ mod tests {
         assert_eq!(parsed["list"][0], 1);
         assert_eq!(
             text,
-            "{\n    \"a \\\"b\\\"\": \"line\\nend\\u001b\",\n    \"empty\": {},\n    \"list\": [\n        \
-             1,\n        []\n    ],\n    \"flag\": true\n}\n"
+            "{\n    \"a \\\"b\\\"\": \"line\\nend\\u001b\",\n    \"empty\": {},\n    \"list\": [\n\
+             \x20       1,\n        []\n    ],\n    \"flag\": true\n}\n"
         );
     }
 }
