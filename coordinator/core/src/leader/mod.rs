@@ -206,9 +206,11 @@ impl Leader {
         self.settle(state, out);
     }
 
-    /// When the next turn is due although nothing happens.
+    /// When the next turn is due although nothing happens; before its own `LeaderUp` is applied
+    /// there is nobody to look at, and that comes by itself.
     pub fn wakes_at(&self) -> BootTime {
-        self.rounds.begins_at().map_or(self.looks_at, |begins| begins.min(self.looks_at))
+        let looks_at = if self.is_up { self.looks_at } else { BootTime(u64::MAX) };
+        self.rounds.begins_at().map_or(looks_at, |begins| begins.min(looks_at))
     }
 
     fn next_session(&mut self) -> SessionNo {
