@@ -37,7 +37,11 @@ pub struct Host {
     leading: Option<Leading>,
     intake: Intake,
     waiters: Waiters<Vec<Option<Ticket>>>,
+    /// This leader's first entry is applied.
+    is_up: bool,
     reads: BTreeMap<ReadId, RunId>,
+    /// Dropped for want of a leader; asked again with the next tick.
+    looks_again: Vec<RunId>,
     next_tick: BootTime,
     /// Runs whose record is being written elsewhere.
     archiving: Vec<(BootTime, RunNo)>,
@@ -67,7 +71,9 @@ impl Host {
             leading: None,
             intake: Intake::default(),
             waiters: Waiters::default(),
+            is_up: false,
             reads: BTreeMap::new(),
+            looks_again: Vec::new(),
             next_tick: around.boot() + TICK,
             archiving: Vec::new(),
         };
@@ -80,6 +86,11 @@ impl Host {
 
     pub fn leads(&self) -> bool {
         self.leading.is_some()
+    }
+
+    /// It leads, and its state is as it was left.
+    pub fn is_up(&self) -> bool {
+        self.leads() && self.is_up
     }
 
     /// In the time of its machine's clock.
@@ -111,6 +122,9 @@ impl Host {
         if now >= self.next_tick {
             self.next_tick = now + TICK;
             self.replica.tick();
+            for run in std::mem::take(&mut self.looks_again) {
+                self.look(run);
+            }
         }
         self.write_records(around);
         self.work(around)
@@ -172,7 +186,7 @@ impl Host {
             let Some(run) = self.reads.remove(&read.id) else { continue };
             match read.fate {
                 ReadFate::Released { .. } => around.ledger.looked(&self.state, &run),
-                ReadFate::Dropped => self.look(run),
+                ReadFate::Dropped => self.looks_again.push(run),
             }
         }
         Ok(())
@@ -233,6 +247,7 @@ impl Host {
             leading.applied(index, &self.applied.effects, &self.state);
         }
         if is_ours {
+            self.is_up = true;
             self.begin_records(around);
         }
         Ok(())

@@ -20,7 +20,6 @@ const SPIN: u32 = 1_000;
 const FUSE_LASTS: Span = Span::from_secs(20);
 
 pub struct World {
-    pub seed: u64,
     pub around: Around,
     /// None while its process is down.
     host: Option<Host>,
@@ -51,7 +50,7 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let home = random.pick(&[Home::Within, Home::Apart]);
-        let cpus = random.pick(&[1_000, 2_000, 4_000]);
+        let cpus = random.pick(&[2_000, 4_000]);
         let keeps = home == Home::Apart && random.chance(2, 3);
         let mut worker = Worker::new(0, cpus, keeps);
         let millis: &[&[u64]] = &[&[1, 20, 400, 3_000, 20_000], &[1, 5, 20, 100], &[20, 400]];
@@ -60,7 +59,6 @@ impl World {
         let clients = Clients::new(1 + random.below(4) as u64, random.pick(&[100, 500, 2_000]));
         let around = Around::new(home, worker, Disk::new(REPLICA), random);
         World {
-            seed,
             around,
             host: None,
             clients,
@@ -125,14 +123,15 @@ impl World {
 
     fn wakes_at(&self) -> BootTime {
         let around = &self.around;
-        let mut wakes = vec![around.disk.wakes_at(), around.next_delivery()];
+        let mut wakes = vec![around.next_delivery()];
         if !self.is_calm {
             wakes.push(Some(self.next_fault));
         }
-        match (&self.host, around.now < self.paused_until) {
-            (None, _) => wakes.push(Some(self.starts_at)),
-            (Some(_), true) => wakes = vec![Some(self.paused_until), around.next_delivery()],
-            (Some(host), false) => {
+        match &self.host {
+            _ if around.now < self.paused_until => wakes.push(Some(self.paused_until)),
+            None => wakes.push(Some(self.starts_at)),
+            Some(host) => {
+                wakes.push(around.disk.wakes_at());
                 wakes.push(Some(around.world_time(host.wakes_at(around))));
                 wakes.push(self.clients.wakes_at());
             }
@@ -290,7 +289,7 @@ impl World {
 
     fn is_quiet(&self) -> bool {
         let Some(host) = &self.host else { return false };
-        host.leads()
+        host.is_up()
             && self.clients.are_done()
             && host.state.runs().next().is_none()
             && self.around.worker.is_quiet()

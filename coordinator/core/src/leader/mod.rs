@@ -209,8 +209,10 @@ impl Leader {
     /// When the next turn is due although nothing happens; before its own `LeaderUp` is applied
     /// there is nobody to look at, and that comes by itself.
     pub fn wakes_at(&self) -> BootTime {
-        let looks_at = if self.is_up { self.looks_at } else { BootTime(u64::MAX) };
-        self.rounds.begins_at().map_or(looks_at, |begins| begins.min(looks_at))
+        if !self.is_up {
+            return BootTime(u64::MAX);
+        }
+        self.rounds.begins_at().map_or(self.looks_at, |begins| begins.min(self.looks_at))
     }
 
     fn next_session(&mut self) -> SessionNo {
@@ -347,7 +349,10 @@ impl Leader {
         self.answer_hellos(state, out);
         self.propose_words(out);
         self.propose_ready(out);
-        if let Some(round) = self.rounds.begin(self.now.boot) {
+        // Before anything is committed in its term nobody can confirm a leader.
+        if self.is_up
+            && let Some(round) = self.rounds.begin(self.now.boot)
+        {
             out.push(Output::Confirm { round });
         }
         self.acknowledge(state);
