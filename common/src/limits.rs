@@ -47,9 +47,9 @@ pub const REQUEST_MEMORY: Span = Span::from_secs(24 * 3_600);
 /// (class, worker) pairs looked at in one entry; the rest from a cursor.
 pub const SCHEDULE_PAIRS_MAX: u32 = 256;
 /// Leases granted to one worker beyond its capacity.
-pub const AHEAD_MAX: u32 = 512;
+pub const AHEAD_MAX: u32 = 2_048;
 /// Work granted ahead of a worker's capacity covers this much time.
-pub const AHEAD_SPAN: Span = Span::from_millis(2);
+pub const AHEAD_SPAN: Span = Span::from_millis(10);
 /// A class whose trials take longer on average is not granted ahead.
 pub const AHEAD_TRIAL_MAX: Span = Span::from_secs(1);
 /// A class head not placed for so long (log time) reserves the worker that fits it best.
@@ -88,6 +88,10 @@ pub const QUORUM_ROUND_EVERY: Span = Span::from_millis(250);
 pub const QUORUM_ROUND_AGAIN: Span = Span::from_secs(1);
 /// Messages kept behind a hello that is not answered yet; with more the stream is closed.
 pub const BEHIND_HELLO_MAX: usize = 1_024;
+/// While work waits on a worker, its outcomes wait so long for others to share a message with.
+pub const OUTCOMES_HELD_FOR: Span = Span::from_millis(4);
+/// With so many they wait no longer.
+pub const OUTCOMES_HELD_MAX: usize = 64;
 /// Outcomes in one message of a stream; more go into the next message.
 pub const OUTCOMES_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Between TERM and KILL.

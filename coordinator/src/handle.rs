@@ -7,6 +7,8 @@ use dagmar_coordinator_core::effect::{Event, Reply};
 use dagmar_coordinator_core::stored::Frozen;
 use thiserror::Error;
 
+use crate::driver::snapshotting::Snapshotted;
+
 /// Everything that can happen to the driver.
 pub enum Input {
     Propose(Vec<Proposal>),
@@ -15,6 +17,8 @@ pub enum Input {
     Watch(Interest, Sender<Watched>),
     /// What was given to the disk, up to this token, is durable.
     Persisted(dagmar_replica::Token),
+    /// A snapshot is durable; the log before it may go.
+    Snapshotted(Snapshotted),
     /// The disk failed; the replica stops at once and says so.
     Broken(String),
     /// Something arrived at a link; the driver asks it.

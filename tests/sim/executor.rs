@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dagmar_common::ids::{Fence, RunNo};
-use dagmar_common::lease::{Ending, ExitReason, Outcome, Start};
+use dagmar_common::lease::{Ending, ExitReason, Outcome, Output, OutputWay, Start};
 use dagmar_common::time::{BootTime, Span, WallTime};
+use dagmar_common::value::Value;
 use dagmar_worker_core::{Input, Remembered, RememberedAs, Stop};
 
 use crate::random::Random;
@@ -38,6 +39,20 @@ pub struct Executor {
     spawned: BTreeSet<Fence>,
     /// What the daemon has not heard yet.
     pub events: Vec<Input>,
+    /// How long processes take, in milliseconds, and what they may write.
+    pub habits: Habits,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    pub millis: &'static [u64],
+    pub writes: &'static [&'static str],
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Habits { millis: &[1, 20, 400, 3_000, 20_000], writes: &[] }
+    }
 }
 
 impl Executor {
@@ -46,7 +61,7 @@ impl Executor {
         let cpu_millis = start.task.resources.cpu_millis;
         let record = Record { run, path: path.clone(), cpu_millis, exit: None };
         self.records.insert(start.fence, record);
-        let lasts = random.pick(&[1, 20, 400, 3_000, 20_000]) + random.below(50) as u64;
+        let lasts = random.pick(self.habits.millis) + random.below(50) as u64;
         let ends = now + Span::from_millis(lasts);
         let process = Process { run, path, began: None, ends, stopped: None };
         let twin =
@@ -112,13 +127,30 @@ impl Executor {
                 Ending::Succeeded,
             ]),
         };
-        let outcome = outcome(fence, ending, process.began.unwrap_or(now));
+        let mut outcome = outcome(fence, ending, process.began.unwrap_or(now));
+        outcome.outputs = self.outputs(random);
         if process.stopped.is_none()
             && let Some(record) = self.records.get_mut(&fence)
         {
             record.exit = Some(outcome.clone());
         }
         self.events.push(Input::ProcessEnded(outcome));
+    }
+
+    fn outputs(&self, random: &mut Random) -> Vec<Output> {
+        let written = self.habits.writes.iter().filter(|_| random.chance(1, 3));
+        let written: Vec<&str> = written.copied().collect();
+        let output = |name: &str| {
+            let value = random.pick(&["[1, 2]", "[]", "\"a value of some length\"", "7"]);
+            let way = random.pick(&[OutputWay::File, OutputWay::Variable]);
+            Output { name: name.into(), value: Value::from_loose(value), way }
+        };
+        written.into_iter().map(output).collect()
+    }
+
+    /// When the next of its processes changes.
+    pub fn wakes_at(&self) -> Option<BootTime> {
+        self.processes.values().map(|process| process.ends).min()
     }
 
     /// The daemon is gone, and with it what it had not heard and what had not begun.

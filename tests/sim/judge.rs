@@ -78,6 +78,13 @@ impl Judge {
         self.recorded.insert(attempt.clone(), outcome.clone());
     }
 
+    /// Path, attempt and outcome of all that is recorded of a run.
+    pub fn outcomes_of(&self, run: RunNo) -> impl Iterator<Item = (&Arc<str>, u32, &Outcome)> {
+        let from = (run, Arc::from(""), 0);
+        let recorded = self.recorded.range(from..).take_while(move |(at, _)| at.0 == run);
+        recorded.map(|((_, path, attempt), outcome)| (path, *attempt, outcome))
+    }
+
     /// Nothing is answered that is not in the log; an older incarnation's return needs no log.
     pub fn delivered(&self, message: &ToWorker) {
         if let ToWorker::Recorded(fences) = message {

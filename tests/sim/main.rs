@@ -2,13 +2,16 @@
 
 mod brain;
 mod cluster;
+mod disk;
 mod executor;
 mod faults;
 mod judge;
+mod kept;
 mod leading;
 mod lease;
 mod model;
 mod random;
+mod single;
 mod streams;
 mod whole;
 mod working;

@@ -16,11 +16,12 @@ use dagmar_common::record::follow::{Change, Detail, Stream};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator::clock;
 use dagmar_coordinator::disk::{Disk, Log};
-use dagmar_coordinator::driver::{Driver, DriverError, OnLeading, Parts};
+use dagmar_coordinator::driver::snapshotting::LOG_BYTES_MIN;
+use dagmar_coordinator::driver::{Driver, DriverError, OnLeading, Parts, Snapshotting};
 use dagmar_coordinator::handle::{Handle, Input};
 use dagmar_coordinator::links::{FromStream, Links};
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
-use dagmar_coordinator::store::{LocalStore, Opened, Owner, SnapshotStore, Store};
+use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Opened, Owner, SnapshotStore, Store};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Command, WorkerHello};
 use dagmar_replica::{Recovered, Replica, ReplicaConfig};
@@ -132,6 +133,7 @@ impl Engine for Embedded {
 /// What a driver begins with: a log that its first write makes, or one that is there.
 pub(super) struct OpenLog {
     log: Log,
+    snapshots: LocalSnapshots,
     owner: Owner,
     pub(super) recovered: Recovered,
     pub(super) state: State,
@@ -148,12 +150,13 @@ impl OpenLog {
         };
         let recovered = Recovered::bootstrap(&[REPLICA]);
         let (directory, base) = (store_directory(directory), recovered.base.clone());
+        let snapshots = LocalSnapshots::new(&directory, owner.cluster);
         let make = move |first: &dagmar_replica::Persist| {
             let (store, _) = LocalStore::create(&directory, owner, &base, first)?;
             Ok(Box::new(store) as Box<dyn Store>)
         };
         let log = Log::New(Box::new(make));
-        Ok(OpenLog { log, owner, recovered, state: State::new(), is_new: true })
+        Ok(OpenLog { log, snapshots, owner, recovered, state: State::new(), is_new: true })
     }
 
     pub(super) fn read(directory: &Path) -> Result<OpenLog, Problem> {
@@ -174,7 +177,7 @@ impl OpenLog {
             state = State::restore(chunks).map_err(|it| damaged(&it))?;
         }
         let log = Log::Open(Box::new(store));
-        Ok(OpenLog { log, owner, recovered, state, is_new: false })
+        Ok(OpenLog { log, snapshots, owner, recovered, state, is_new: false })
     }
 }
 
@@ -222,15 +225,25 @@ impl Work {
 
     fn drive(self) -> Result<(), DriverError> {
         let Work { log, handle, inputs, links, on_leading } = self;
-        let OpenLog { log, recovered, state, is_new, .. } = log;
+        let OpenLog { log, snapshots, recovered, state, is_new, .. } = log;
         let seed = clock::boot().0;
         let config = ReplicaConfig { id: REPLICA, seed, boot_nonce: seed };
         let applied_to: LogIndex = recovered.base.index;
         let replica = Replica::new(config, recovered)
             .map_err(|error| DriverError::Disk(error.to_string()))?;
-        let disk = Disk::start(log, handle).map_err(DriverError::Links)?;
+        let disk = Disk::start(log, handle.clone()).map_err(DriverError::Links)?;
+        let snapshots = Snapshotting::new(Some(Box::new(snapshots)), handle, LOG_BYTES_MIN);
         let waits_for_first = is_new;
-        let parts = Parts { replica, state, applied_to, disk, waits_for_first, links, on_leading };
+        let parts = Parts {
+            replica,
+            state,
+            applied_to,
+            disk,
+            snapshots,
+            waits_for_first,
+            links,
+            on_leading,
+        };
         Driver::new(parts, inputs).run()
     }
 }

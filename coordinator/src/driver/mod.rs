@@ -2,24 +2,28 @@
 
 mod intake;
 mod leading;
+mod pace;
 mod reading;
+pub mod snapshotting;
 mod watchers;
 
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use dagmar_common::ids::LogIndex;
-use dagmar_common::time::BootTime;
+use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Position;
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 use dagmar_coordinator_core::stored;
+use dagmar_replica::gate::{self, Gate};
 use dagmar_replica::waiters::{Fate, Waiters};
-use dagmar_replica::{Body, Committed, Replica, Role, Standing, TICK, Work};
+use dagmar_replica::{Body, Committed, Membership, Replica, Role, Standing, TICK, Work};
 use thiserror::Error;
 
 use self::intake::Intake;
 use self::leading::{Leading, Next};
+use self::pace::Pace;
 use self::reading::Reading;
 use self::watchers::Watchers;
 use crate::clock;
@@ -28,7 +32,10 @@ use crate::handle::{Answer, Input};
 use crate::links::Links;
 
 pub use self::leading::OnLeading;
+pub use self::snapshotting::Snapshotting;
 
+/// What the write did is not known, and another one would not tell.
+const HUNG: &str = "a write to the log has not come back for 30 s; the disk hangs";
 /// How soon a watcher that fell behind is looked at again.
 const REMIND_AFTER: Duration = Duration::from_millis(10);
 
@@ -50,6 +57,7 @@ pub struct Parts<L> {
     pub state: State,
     pub applied_to: LogIndex,
     pub disk: Disk,
+    pub snapshots: Snapshotting,
     /// Nothing is written before something is asked: a new log begins with it.
     pub waits_for_first: bool,
     pub links: L,
@@ -65,6 +73,10 @@ pub struct Driver<L> {
     disk: Disk,
     /// A write is out: what arrives meanwhile waits for the next.
     writing: bool,
+    gate: Gate,
+    pace: Pace,
+    snapshots: Snapshotting,
+    membership: Membership,
     waits_for_first: bool,
     links: L,
     /// Only while this replica leads.
@@ -81,14 +93,27 @@ pub struct Driver<L> {
 
 impl<L: Links> Driver<L> {
     pub fn new(parts: Parts<L>, inputs: Receiver<Input>) -> Self {
-        let Parts { replica, state, applied_to, disk, waits_for_first, links, on_leading } = parts;
+        let Parts {
+            replica,
+            state,
+            applied_to,
+            disk,
+            snapshots,
+            waits_for_first,
+            links,
+            on_leading,
+        } = parts;
         Driver {
             applied_to,
+            membership: replica.membership(),
             replica,
             state,
             applied: Applied::default(),
             disk,
             writing: false,
+            gate: Gate::default(),
+            pace: Pace::default(),
+            snapshots,
             waits_for_first,
             links,
             leading: None,
@@ -132,7 +157,7 @@ impl<L: Links> Driver<L> {
         self.work()?;
         while !self.stopping {
             self.wait()?;
-            self.tick();
+            self.tick()?;
             self.work()?;
         }
         Ok(())
@@ -143,9 +168,11 @@ impl<L: Links> Driver<L> {
         loop {
             self.lead()?;
             self.propose();
-            let Some(work) = self.replica.ready() else { return Ok(()) };
+            let Some(work) = self.replica.ready() else { break };
             self.perform(work)?;
         }
+        self.snapshots.begin_if_due(&mut self.state, &self.membership);
+        Ok(())
     }
 
     /// Blocks for the first input, then takes all that are there: they share the next entry.
@@ -183,7 +210,15 @@ impl<L: Links> Driver<L> {
             Input::Watch(interest, events) => self.watchers.add(interest, events),
             Input::Persisted(token) => {
                 self.writing = false;
+                self.gate.finished();
+                self.pace.written(clock::boot());
                 self.replica.persisted(token);
+            }
+            Input::Snapshotted(snapshotted) => {
+                let meta = snapshotted.meta.clone();
+                let before = self.snapshots.ended(snapshotted);
+                self.replica.snapshot_saved(meta);
+                self.disk.truncate_before(before);
             }
             Input::Broken(why) => return Err(DriverError::Disk(why)),
             Input::Wake => {}
@@ -192,14 +227,20 @@ impl<L: Links> Driver<L> {
         Ok(())
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self) -> Result<(), DriverError> {
         let now = clock::boot();
         if now >= self.next_tick {
             // Time that passed unseen (a pause) is not made up for: one tick, then on from here.
             self.next_tick = now + TICK;
-            self.replica.tick();
+            match self.gate.disk(Span(now.0)) {
+                gate::Disk::Fine => self.replica.tick(),
+                // Silent, so that others elect one whose disk makes progress.
+                gate::Disk::Slow => {}
+                gate::Disk::Hung => return Err(DriverError::Disk(HUNG.to_owned())),
+            }
             self.reading.ask_again(&mut self.replica);
         }
+        Ok(())
     }
 
     fn lead(&mut self) -> Result<(), DriverError> {
@@ -210,14 +251,22 @@ impl<L: Links> Driver<L> {
             .map_err(DriverError::Links)
     }
 
-    /// All that has gathered becomes the next entry as soon as no write is out.
+    /// All that has gathered becomes the next entry as soon as no write is out. While the agenda
+    /// is long, more turns of it share the write: as many as are applied while one is written.
     fn propose(&mut self) {
-        let Some(leading) = &mut self.leading else { return };
         if self.writing {
             return;
         }
+        let mut turns = self.pace.turns();
+        while self.propose_one() && self.state.has_agenda() && turns > 1 {
+            turns -= 1;
+        }
+    }
+
+    fn propose_one(&mut self) -> bool {
+        let Some(leading) = &mut self.leading else { return false };
         let Some(Next { batch, answers }) = leading.next(&self.state, &mut self.intake) else {
-            return;
+            return false;
         };
         let mut bytes = Vec::new();
         stored::encode_batch(&batch, &mut bytes);
@@ -226,10 +275,14 @@ impl<L: Links> Driver<L> {
                 // Handed to the disk with the next `ready`, which follows at once.
                 self.writing = true;
                 self.waiters.wait(proposed, answers);
+                true
             }
             // Not leading any more: the change of standing that says so is on its way, and the
             // sessions go with it.
-            Err(_) => answer_all(answers, &Reply::Dropped),
+            Err(_) => {
+                answer_all(answers, &Reply::Dropped);
+                false
+            }
         }
     }
 
@@ -241,6 +294,9 @@ impl<L: Links> Driver<L> {
         }
         if let Some(persist) = work.persist {
             self.writing = true;
+            let now = clock::boot();
+            self.gate.started(Span(now.0));
+            self.pace.writes(now);
             self.disk.persist(persist);
         }
         for committed in work.committed {
@@ -275,16 +331,24 @@ impl<L: Links> Driver<L> {
         let Committed { index, term, body } = committed;
         self.applied.clear();
         let is_data = matches!(body, Body::Data(_));
+        let mut size = 0;
+        if let Body::Membership(membership) = &body {
+            self.membership = membership.clone();
+        }
         if let Body::Data(bytes) = body {
+            size = bytes.len();
             let batch = stored::decode_batch(&bytes)
                 .map_err(|error| DriverError::Entry { index, why: error.to_string() })?;
             let position = Position { index, term };
             if let Some(leading) = &mut self.leading {
                 leading.committed(position, &batch);
             }
+            let begun = clock::boot();
             self.state.apply(position, batch, &mut self.applied);
+            self.pace.applied(begun, clock::boot());
         }
         self.applied_to = index;
+        self.snapshots.applied(index, term, size);
         self.replica.applied(index);
         for (fate, answers) in self.waiters.applied(term, index, !is_data) {
             match fate {

@@ -42,7 +42,8 @@ pub struct LocalSnapshots {
 type Place = (LogIndex, Term);
 
 impl LocalSnapshots {
-    pub(super) fn new(store: &Path, cluster: ClusterId) -> Self {
+    /// Beside the log in the directory `store`, which need not be there yet.
+    pub fn new(store: &Path, cluster: ClusterId) -> Self {
         LocalSnapshots { directory: store.join(NAME), cluster, poisoned: None }
     }
 

@@ -34,6 +34,11 @@ impl Admission {
         self.waiting.insert(start.fence, start);
     }
 
+    /// Trials wait for cpus.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub fn stand_aside(&mut self, trial: TrialKey, start: Start) {
         self.aside.insert(start.fence, (trial, start));
     }

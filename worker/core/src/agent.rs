@@ -1,17 +1,21 @@
 //! The agent: what it makes of each thing that happens, and what it says and does about it.
 
+mod speech;
+
 use std::sync::Arc;
 
 use dagmar_common::graph::Function;
 use dagmar_common::ids::{Fence, Incarnation, Session, StreamNo, WorkerId};
 use dagmar_common::lease::{
-    Begun, Ending, ExitReason, FromWorker, Hello, HelloAnswer, Numbered, Outcome, Returned, Start,
-    ToWorker, Verdict,
+    Begun, Ending, ExitReason, FromWorker, Hello, HelloAnswer, Numbered, Outcome, Start, ToWorker,
+    Verdict,
 };
-use dagmar_common::limits::{OUTCOME_BYTES_MAX, OUTCOMES_MESSAGE_BYTES_MAX};
-use dagmar_common::time::{BootTime, Span, WallTime};
+use dagmar_common::limits::{OUTCOME_BYTES_MAX, OUTCOMES_HELD_FOR};
+use dagmar_common::time::{BootTime, WallTime};
 
 use crate::admission::Admission;
+use speech::Said;
+
 use crate::held::{Held, Phase, Remembered, RememberedAs, TrialKey, Work};
 use crate::stream::Stream;
 use crate::turn::{Input, Leaving, Output, Stop};
@@ -43,19 +47,13 @@ pub struct Agent {
     held: Held,
     admission: Admission,
     said: Said,
+    /// Since when outcomes wait to be said.
+    held_since: Option<BootTime>,
     /// A newer incarnation is known: nothing new is begun.
     stale: bool,
     rejoins: bool,
     /// Shared by every outcome that has no last lines.
     no_lines: Arc<str>,
-}
-
-/// What one turn has to say, gathered into one message of each kind.
-#[derive(Debug, Default)]
-struct Said {
-    begun: Vec<Begun>,
-    outcomes: Vec<Outcome>,
-    returned: Vec<Returned>,
 }
 
 impl Agent {
@@ -68,6 +66,7 @@ impl Agent {
             held: Held::default(),
             admission,
             said: Said::default(),
+            held_since: None,
             stale: false,
             rejoins: false,
             no_lines: Arc::from(""),
@@ -114,7 +113,9 @@ impl Agent {
 
     /// When the next turn is due although nothing happens; None without a stream.
     pub fn wakes_at(&self) -> Option<BootTime> {
-        self.stream.as_ref().map(Stream::wakes_at)
+        let held = self.held_since.map(|since| since + OUTCOMES_HELD_FOR);
+        let stream = self.stream.as_ref().map(Stream::wakes_at);
+        held.into_iter().chain(stream).min()
     }
 
     /// Nothing is held: every outcome was answered and nothing waits or runs.
@@ -386,65 +387,6 @@ impl Agent {
         }
     }
 
-    /// Puts what is known of a fence that is over into this turn's messages. Before the hello is
-    /// answered nothing is said: all of it is then.
-    fn say(&mut self, fence: Fence) {
-        let Some(stream) = self.stream.as_mut().filter(|stream| stream.is_answered()) else {
-            return;
-        };
-        let Some(work) = self.held.get_mut(fence) else { return };
-        match &work.phase {
-            Phase::Queued | Phase::Running { .. } => return,
-            Phase::Finished(outcome) => self.said.outcomes.push((**outcome).clone()),
-            Phase::NoOp(began) => self.said.outcomes.push(Outcome {
-                fence,
-                ending: Ending::Succeeded,
-                began: *began,
-                took: Span::default(),
-                outputs: Vec::new(),
-                log: None,
-                last_lines: self.no_lines.clone(),
-            }),
-            Phase::Gone { started } => {
-                self.said.returned.push(Returned { fence, started: *started });
-            }
-        }
-        if std::mem::take(&mut work.told_begun) {
-            stream.toggle_begun(fence);
-        }
-    }
-
-    /// In this order: what began, what ended, what is given back, then the sum of it.
-    fn speak(&mut self, out: &mut Vec<Output>) {
-        let said = std::mem::take(&mut self.said);
-        if self.stream.as_ref().is_some_and(|stream| stream.is_silent(self.now.boot)) {
-            self.leave(Leaving::Silent, out);
-        }
-        let Some(stream) = self.stream.as_mut().filter(|stream| stream.is_answered()) else {
-            return;
-        };
-        let mut begun = said.begun;
-        begun.retain(|one| {
-            let Some(work) = self.held.get_mut(one.fence).filter(|work| work.is_running()) else {
-                return false;
-            };
-            if !std::mem::replace(&mut work.told_begun, true) {
-                stream.toggle_begun(one.fence);
-            }
-            true
-        });
-        if !begun.is_empty() {
-            stream.send(FromWorker::Begun(begun), out);
-        }
-        if !said.outcomes.is_empty() {
-            send_outcomes(stream, said.outcomes, out);
-        }
-        if !said.returned.is_empty() {
-            stream.send(FromWorker::Returned(said.returned), out);
-        }
-        stream.beats(self.now.boot, out);
-    }
-
     /// What must hold between any two turns.
     pub fn check(&self) {
         self.held.check();
@@ -459,26 +401,6 @@ impl Agent {
         assert!(!self.stale || queued.is_empty(), "a stale worker has a queue");
         assert_eq!(self.admission.capacity_millis(), self.identity.cpu_millis);
     }
-}
-
-/// As many messages as their size asks for; nearly always one.
-fn send_outcomes(stream: &mut Stream, outcomes: Vec<Outcome>, out: &mut Vec<Output>) {
-    let most = OUTCOMES_MESSAGE_BYTES_MAX;
-    if outcomes.iter().map(Outcome::bytes).sum::<usize>() <= most {
-        stream.send(FromWorker::Outcomes(outcomes), out);
-        return;
-    }
-    let (mut part, mut bytes) = (Vec::new(), 0);
-    for outcome in outcomes {
-        let size = outcome.bytes();
-        if bytes + size > most && !part.is_empty() {
-            stream.send(FromWorker::Outcomes(std::mem::take(&mut part)), out);
-            bytes = 0;
-        }
-        bytes += size;
-        part.push(outcome);
-    }
-    stream.send(FromWorker::Outcomes(part), out);
 }
 
 /// What it wrote cannot be kept, so it did not succeed; what is known otherwise stays.

@@ -8,6 +8,7 @@ use dagmar_common::lease::{
     Ending, ExitReason, FromWorker, HelloAnswer, Numbered, Outcome, Output as Written, OutputWay,
     Start, ToWorker, TrialName, Verdict,
 };
+use dagmar_common::limits::OUTCOMES_HELD_FOR;
 use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_common::value::Value;
 
@@ -197,12 +198,28 @@ fn what_does_not_fit_waits_and_small_ones_do_not_overtake_a_big_one() {
     desk.told(ToWorker::Start(vec![process(4, "d", 0), process(5, "e", 9_000)]));
     desk.check("runs 4");
     desk.ends(1, Ending::Succeeded);
-    desk.check("runs 2, outcomes 1:Succeeded");
+    desk.check("runs 2");
     desk.ends(2, Ending::Succeeded);
-    desk.check("runs 3, outcomes 2:Succeeded");
-    // More than there is: it runs alone.
+    desk.check("runs 3");
+    // More than there is: it runs alone. Nothing waits any more, so nothing is held back.
     desk.ends(3, Ending::Succeeded);
-    desk.check("runs 5, outcomes 3:Succeeded");
+    desk.check("runs 5, outcomes 1:Succeeded 2:Succeeded 3:Succeeded");
+}
+
+#[test]
+fn outcomes_wait_for_others_while_work_waits_and_no_longer() {
+    let mut desk = Desk::ready();
+    let starts: Vec<_> = (1..=9).map(|fence| process(fence, &format!("s{fence}"), 1_000)).collect();
+    desk.told(ToWorker::Start(starts));
+    desk.check("runs 1, runs 2");
+    desk.ends(1, Ending::Succeeded);
+    desk.ends(2, Ending::Succeeded);
+    desk.check("runs 3, runs 4");
+    let due = desk.agent.wakes_at();
+    assert_eq!(due, Some(BootTime(desk.seconds * 1_000_000) + OUTCOMES_HELD_FOR));
+    desk.seconds += 1;
+    desk.turn(Vec::new());
+    desk.check("outcomes 1:Succeeded 2:Succeeded");
 }
 
 #[test]

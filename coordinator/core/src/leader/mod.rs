@@ -206,8 +206,12 @@ impl Leader {
         self.settle(state, out);
     }
 
-    /// When the next turn is due although nothing happens.
+    /// When the next turn is due although nothing happens; before its own `LeaderUp` is applied
+    /// there is nobody to look at, and that comes by itself.
     pub fn wakes_at(&self) -> BootTime {
+        if !self.is_up {
+            return BootTime(u64::MAX);
+        }
         self.rounds.begins_at().map_or(self.looks_at, |begins| begins.min(self.looks_at))
     }
 
@@ -345,7 +349,10 @@ impl Leader {
         self.answer_hellos(state, out);
         self.propose_words(out);
         self.propose_ready(out);
-        if let Some(round) = self.rounds.begin(self.now.boot) {
+        // Before anything is committed in its term nobody can confirm a leader.
+        if self.is_up
+            && let Some(round) = self.rounds.begin(self.now.boot)
+        {
             out.push(Output::Confirm { round });
         }
         self.acknowledge(state);

@@ -3,6 +3,7 @@
 use dagmar_common::graph::{self, Function, Graph, NodeKind, Resources, SectionBuilder, Task};
 use dagmar_common::ids::{Fence, Incarnation, RequestId, RunId, TaskNo};
 use dagmar_common::lease::{Begun, Ending, Held, HeldAs, Hello, Outcome};
+use dagmar_common::limits::HEARTBEAT_EVERY;
 use dagmar_common::time::WallTime;
 use dagmar_common::value::Value;
 
@@ -228,6 +229,15 @@ fn outcome(fence: u64) -> Outcome {
 
 fn outcomes(fences: &[u64]) -> FromWorker {
     FromWorker::Outcomes(fences.iter().map(|fence| outcome(*fence)).collect())
+}
+
+#[test]
+fn a_leader_that_waits_for_its_first_entry_is_not_awake_for_it() {
+    let mut desk = Desk::new();
+    desk.turn(Vec::new());
+    assert!(desk.leader.wakes_at() > desk.now().boot + HEARTBEAT_EVERY);
+    desk.apply();
+    assert!(desk.leader.wakes_at() <= desk.now().boot + HEARTBEAT_EVERY);
 }
 
 #[test]

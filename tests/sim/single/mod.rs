@@ -1,0 +1,99 @@
+//! One replica on its model disk, one worker, and clients: whole lives from a seed.
+//!
+//! `DAGMAR_SEEDS=20000 cargo test -p dagmar-tests --test sim single -- --nocapture` sees more.
+
+mod around;
+mod clients;
+mod faults;
+mod history;
+mod host;
+mod intake;
+mod leading;
+mod ledger;
+mod pipelines;
+mod world;
+
+use std::time::Instant;
+
+use dagmar_common::time::Span;
+
+use self::faults::POINTS;
+use self::world::World;
+use crate::kept;
+use crate::lease::number_from;
+use crate::random::Random;
+
+const SEEDS: u64 = 40;
+
+/// How long the weather of a seed lasts.
+fn weather(seed: u64) -> Span {
+    Span::from_secs(Random::new(!seed).pick(&[10, 30, 60, 120]))
+}
+
+fn life(seed: u64, is_loud: bool) -> World {
+    let mut world = World::new(seed);
+    world.around.history.is_loud = is_loud;
+    world.live(weather(seed));
+    world
+}
+
+/// A seed that fails says how it is lived again.
+fn told_life(seed: u64) -> World {
+    match std::panic::catch_unwind(|| life(seed, false)) {
+        Ok(world) => world,
+        Err(why) => {
+            println!(
+                "seed {seed} fails; `DAGMAR_SEED={seed} cargo test -p dagmar-tests --test sim \
+                 single::one_life -- --nocapture` tells its history"
+            );
+            std::panic::resume_unwind(why);
+        }
+    }
+}
+
+#[test]
+fn many_lives() {
+    let seeds = number_from("DAGMAR_SEEDS").unwrap_or(SEEDS);
+    let began = Instant::now();
+    let (mut time, mut crashes, mut swaps, mut faults) = (0, 0, 0, 0);
+    let (mut commands, mut records, mut replayed, mut saves) = (0, 0, 0, 0);
+    let mut deaths = [0; POINTS.len()];
+    for seed in 0..seeds {
+        let World { around, told, .. } = told_life(seed);
+        time += told.time.0;
+        crashes += told.crashes;
+        swaps += told.swaps;
+        faults += told.faults;
+        commands += around.ledger.commands;
+        records += around.ledger.records;
+        replayed += around.replayed;
+        saves += around.disk.saves;
+        deaths.iter_mut().zip(around.fuse.deaths).for_each(|(sum, one)| *sum += one);
+    }
+    let (hours, real) = (time as f64 / 3.6e9, began.elapsed().as_secs_f64());
+    println!("{seeds} seeds, {hours:.2} simulated hours at {:.0} × real time", hours * 3_600.0 / real);
+    println!("{faults} faults: {crashes} crashes, {swaps} swaps; {saves} snapshots saved");
+    println!("{commands} commands, {replayed} entries applied again, {records} runs recorded");
+    println!("{:.1} commands a second", commands as f64 / (time as f64 / 1e6));
+    for (point, deaths) in POINTS.iter().zip(deaths) {
+        println!("{deaths:>8} deaths at {point:?}");
+        assert!(deaths > 0 || seeds < SEEDS, "nobody died at {point:?}");
+    }
+    assert!(records > seeds, "the weather is too bad for work: {records} runs recorded");
+}
+
+#[test]
+fn seeds_that_once_found_something() {
+    for (seed, _) in kept::SINGLE {
+        told_life(seed);
+    }
+}
+
+#[test]
+fn one_life() {
+    let asked = number_from("DAGMAR_SEED");
+    let seed = asked.unwrap_or(1);
+    let first = life(seed, asked.is_some()).around.history.digest();
+    let again = life(seed, false).around.history.digest();
+    assert_eq!(first, again, "the same seed gives another history");
+}
