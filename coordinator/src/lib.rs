@@ -4,6 +4,7 @@
 //!
 //! The `driver`, which owns replica and state, is started by whoever owns a coordinator. Here:
 //! * `disk.rs`: `disk`, which makes one write after another durable
+//! * `driver/snapshotting.rs`: `snapshot`, which writes one, and a helper that packs it meanwhile
 //! * `services/here.rs`: one for each answer that is long or lasts: a story, a watch, logs
 //! * `services/runs.rs`: tasks of whoever serves the API, which wait for an answer in its stead
 
