@@ -36,6 +36,22 @@ A run that failed never exits 0.
 ";
 
 impl Exit {
+    const ALL: [Exit; 8] = [
+        Exit::Success,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Cancelled,
+        Exit::Forbidden,
+        Exit::Unreachable,
+        Exit::NotFound,
+        Exit::Interrupted,
+    ];
+
+    /// How another process of this program ended; None where it did not end by itself.
+    pub fn of_code(code: i32) -> Option<Self> {
+        Exit::ALL.into_iter().find(|exit| i32::from(*exit as u8) == code)
+    }
+
     pub fn of_run(status: RunStatus) -> Self {
         match status {
             RunStatus::Succeeded => Exit::Success,
@@ -91,12 +107,7 @@ mod tests {
 
     #[test]
     fn every_code_stands_in_the_help() {
-        use Exit::{
-            Cancelled, Failed, Forbidden, Interrupted, NotFound, Success, Unreachable, Usage,
-        };
-        let all =
-            [Success, Failed, Usage, Cancelled, Forbidden, Unreachable, NotFound, Interrupted];
-        for exit in all {
+        for exit in Exit::ALL {
             assert!(TEXT.contains(&format!("{:>5}  ", exit as u8)), "{exit:?}");
         }
     }

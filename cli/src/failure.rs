@@ -18,6 +18,8 @@ pub enum Failure {
     Rejected(Findings),
     /// Whoever read our stdout wants no more of it.
     ReaderGone,
+    /// Another process of ours has told it on the same stderr.
+    Told(Exit),
     /// Ctrl-C before anything began, or while only looking.
     Interrupted,
 }
@@ -53,6 +55,7 @@ impl Failure {
             }
             Failure::Rejected(findings) => (findings.rendered.clone(), Exit::Usage),
             Failure::ReaderGone => (String::new(), Exit::Success),
+            Failure::Told(exit) => (String::new(), *exit),
             Failure::Interrupted => (String::new(), Exit::Interrupted),
         };
         // Where stderr is closed too there is nobody left to tell.

@@ -105,3 +105,7 @@ pub const ALIKE_ITEMS_MAX: u32 = 4_096;
 pub const ARCHIVE_SEGMENTS_MAX: usize = 1 << 20;
 /// A value of the initial parameters that is longer is not repeated at each attempt.
 pub const REPEATED_VALUE_BYTES_MAX: usize = 4 << 10;
+
+/// What an attempt saw beyond the run's initial values is told whole up to here; of more, only
+/// what no earlier record of its frame has told.
+pub const ATTEMPT_SEEN_BYTES_MAX: usize = 16 << 10;

@@ -1,4 +1,8 @@
 //! The integration tests of the house, as one binary: its own rules among them.
 
+mod commands;
+mod kills;
+mod local_runs;
 mod pages;
+mod room;
 mod tidy;

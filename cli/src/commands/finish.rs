@@ -45,8 +45,10 @@ pub fn archive_run(
     Ok(Ending { summary, failures })
 }
 
-/// Finishes what owners began who died between the archive and the removal.
+/// Finishes what owners began who died between the archive and the removal, and removes what
+/// those left who died before their run began.
 pub fn settle(project: &Project) -> Result<(), Problem> {
+    live::tidy(project)?;
     for (run, standing) in live::list(project)? {
         if standing != Standing::Interrupted {
             continue;

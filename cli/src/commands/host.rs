@@ -12,7 +12,7 @@ use dagmar_coordinator::services::Runs;
 
 use crate::arguments::HostArguments;
 use crate::exit::Exit;
-use crate::failure::Done;
+use crate::failure::{Done, Failure};
 use crate::local::client::Client;
 use crate::local::live::{self, Live, Standing};
 use crate::local::owner::OwnerSocket;
@@ -53,7 +53,7 @@ pub fn begin(
 }
 
 /// The run whose directory the new host has claimed.
-fn start(session: &Session, run: &RunId, is_generated: bool) -> Result<RunId, Problem> {
+fn start(session: &Session, run: &RunId, is_generated: bool) -> Result<RunId, Failure> {
     let fault = |error: std::io::Error| {
         Problem::new(Code::Internal, format!("a process for the run cannot be started: {error}"))
     };
@@ -68,14 +68,17 @@ fn start(session: &Session, run: &RunId, is_generated: bool) -> Result<RunId, Pr
     let stdout = child.stdout.take().map(BufReader::new);
     let line = stdout.and_then(|stdout| stdout.lines().next()).transpose().map_err(fault)?;
     match line.as_deref().and_then(|line| line.strip_prefix(READY)) {
-        Some(run) => check_run_id(run),
-        // It has told on our stderr why.
+        Some(run) => Ok(check_run_id(run)?),
         None => {
             let ended = child.wait().map_err(fault)?;
-            Err(Problem::new(
-                Code::Internal,
-                format!("the process for {run} ended at once: {ended}"),
-            ))
+            match ended.code().and_then(Exit::of_code) {
+                // It has told on our stderr why.
+                Some(exit) if exit != Exit::Success => Err(Failure::Told(exit)),
+                _ => Err(Failure::from(Problem::new(
+                    Code::Internal,
+                    format!("the process for {run} ended at once: {ended}"),
+                ))),
+            }
         }
     }
 }

@@ -182,7 +182,7 @@ impl OpenLog {
 }
 
 fn store_directory(directory: &Path) -> PathBuf {
-    directory.join("log")
+    directory.join(super::live::LOG)
 }
 
 /// A worker's id is born with the log that it lives beside; each start is a new incarnation, and

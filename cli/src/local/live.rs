@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dagmar_common::ids::RunId;
 use dagmar_common::problem::{Code, Problem};
+use dagmar_coordinator::store::LocalStore;
 
 use super::{Project, check_run_id, files, owner};
 
@@ -53,9 +54,11 @@ impl Live {
         match fs::create_dir(&dir) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                if !is_abandoned(&dir)? {
+                if look_at(&dir)?.is_some() {
                     return Ok(None);
                 }
+                clear(&dir)?;
+                fs::create_dir(&dir).map_err(|error| Problem::storage("make", &dir, &error))?;
             }
             Err(error) => return Err(Problem::storage("make", &dir, &error)),
         }
@@ -114,6 +117,8 @@ impl Live {
     }
 }
 
+/// Where in a live directory the log of the coordinator lies.
+pub const LOG: &str = "log";
 /// Where in a live directory, and in an archive, logs lie.
 pub const LOGS: &str = "logs";
 
@@ -215,11 +220,24 @@ fn lock(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
     }
 }
 
-/// A claim whose process died before it signed: nothing in it was ever acknowledged.
-fn is_abandoned(dir: &Path) -> Result<bool, Problem> {
-    Ok(look_at(dir)?.is_none())
+/// Removes what claims left whose processes died before anything was acknowledged.
+pub fn tidy(project: &Project) -> Result<(), Problem> {
+    let Ok(entries) = fs::read_dir(project.live()) else { return Ok(()) };
+    let _claims = claims(project, Sharing::Alone)?;
+    for entry in entries.flatten() {
+        let is_run = entry.file_name().to_str().is_some_and(|name| check_run_id(name).is_ok());
+        if is_run && entry.path().is_dir() && look_at(&entry.path())?.is_none() {
+            clear(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
+fn clear(dir: &Path) -> Result<(), Problem> {
+    fs::remove_dir_all(dir).map_err(|error| Problem::storage("remove", dir, &error))
+}
+
+/// None: nobody's, for its process died before anything was acknowledged.
 fn look_at(dir: &Path) -> Result<Option<Standing>, Problem> {
     let path = dir.join("lock");
     let is_held = match File::open(&path) {
@@ -234,8 +252,8 @@ fn look_at(dir: &Path) -> Result<Option<Standing>, Problem> {
     let sign = files::read_if_there(&dir.join("owner.json"))?;
     Ok(match (sign, is_held) {
         (Some(sign), true) => Some(Standing::Owned(read_sign(dir, &sign)?)),
-        (Some(_), false) => Some(Standing::Interrupted),
-        (None, _) => None,
+        (Some(_), false) if !LocalStore::never_began(&dir.join(LOG)) => Some(Standing::Interrupted),
+        _ => None,
     })
 }
 

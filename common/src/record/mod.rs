@@ -136,7 +136,9 @@ pub struct AttemptRecord {
     pub worker: Arc<str>,
     pub log: Option<LogPlace>,
     pub last_lines: Arc<str>,
-    /// What the attempt saw and no earlier record of this run said: shared, never copied.
+    /// What the attempt saw beyond the run's initial values, sorted by name: shared, not copied.
+    /// Of more than [`crate::limits::ATTEMPT_SEEN_BYTES_MAX`] only what no earlier record of its
+    /// frame said. The item of a map is its frame's label.
     pub parameters: Vec<(Arc<str>, Value)>,
     pub granted: LogIndex,
     pub recorded: LogIndex,

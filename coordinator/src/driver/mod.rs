@@ -350,6 +350,8 @@ impl<L: Links> Driver<L> {
         self.applied_to = index;
         self.snapshots.applied(index, term, size);
         self.replica.applied(index);
+        // A read that came before the first entry of a term waits for that, not for a tick.
+        self.reading.ask_again(&mut self.replica);
         for (fate, answers) in self.waiters.applied(term, index, !is_data) {
             match fate {
                 Fate::Applied => {

@@ -19,7 +19,7 @@ impl Reading {
         self.waiting.insert(replica.read(), look);
     }
 
-    /// With every tick, and when this replica begins to lead.
+    /// With every tick and every entry, and when this replica begins to lead.
     pub fn ask_again(&mut self, replica: &mut Replica) {
         for look in std::mem::take(&mut self.again) {
             self.ask(replica, look);

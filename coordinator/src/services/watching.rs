@@ -1,5 +1,6 @@
 //! A run's events as changes that people understand: each looked up where it happened.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -26,7 +27,7 @@ pub fn watch(here: &Here, run: &RunId, detail: Detail) -> Result<Receiver<Change
     let watched = here.handle.watch(Interest::Nodes).map_err(|it| here.stopped(it))?;
     let number = here.look(run, |view| view.number())?;
     let (changes, receiver) = bounded(CHANGES_MAX);
-    let watcher = Watcher { here: here.clone(), run: run.clone(), number, detail, changes };
+    let watcher = Watcher::new(here.clone(), run.clone(), number, detail, changes);
     spawn("watch", move || watcher.run(&watched))?;
     Ok(receiver)
 }
@@ -39,8 +40,9 @@ pub fn follow(here: &Here, detail: Detail) -> Result<Receiver<Change>, Problem> 
     let here = here.clone();
     let work = move || {
         let Some((run, number)) = first_run(&here, &watched) else { return };
-        let watcher = Watcher { here, run, number, detail, changes };
-        if watcher.tell(Change::Started { at: clock::wall() }) {
+        let began = here.look(&run, |view| view.record().submitted);
+        let watcher = Watcher::new(here, run, number, detail, changes);
+        if watcher.tell(Change::Started { at: began.unwrap_or_else(|_| clock::wall()) }) {
             watcher.run(&watched);
         }
     };
@@ -70,6 +72,8 @@ struct Watcher {
     number: RunNo,
     detail: Detail,
     changes: Sender<Change>,
+    /// Nodes that wait before another attempt.
+    backing_off: BTreeSet<(SectionNo, NodeNo, Arc<[u32]>)>,
 }
 
 /// A node that changed, to be looked up.
@@ -82,43 +86,73 @@ struct Changed {
 }
 
 impl Watcher {
+    fn new(here: Here, run: RunId, number: RunNo, detail: Detail, changes: Sender<Change>) -> Self {
+        Watcher { here, run, number, detail, changes, backing_off: BTreeSet::new() }
+    }
+
     /// Until the run has ended, its reader has gone, or the driver has stopped.
-    fn run(self, watched: &Receiver<Watched>) {
-        if self.ended_already() {
-            return;
-        }
-        while let Ok(first) = watched.recv() {
-            let mut changed = Vec::new();
-            let mut ended = None;
-            let mut missed = false;
+    fn run(mut self, watched: &Receiver<Watched>) {
+        let mut end = self.end();
+        while end.is_none() {
+            let Ok(first) = watched.recv() else { return };
             let rest = watched.try_iter().take(EVENTS_A_LOOK);
-            for watched in std::iter::once(first).chain(rest) {
-                match watched {
-                    Watched::Event(event) => self.sort(event, &mut changed, &mut ended),
-                    Watched::Reset => missed = true,
-                }
+            let Some(is_over) = self.tell_of(std::iter::once(first).chain(rest)) else { return };
+            if is_over {
+                end = self.end();
             }
-            if missed && !self.tell(Change::Missed { count: 1 }) {
-                return;
-            }
-            if !self.tell_changed(changed) {
-                return;
-            }
-            if (ended.is_some() || missed) && self.ended_already() {
-                return;
-            }
+        }
+        // What led to the end was there before it could be seen.
+        let before = watched.try_iter().take(watched.len()).collect::<Vec<_>>();
+        if self.tell_of(before).is_some()
+            && let Some(end) = end
+        {
+            self.tell(end);
         }
     }
 
-    fn sort(&self, event: Event, changed: &mut Vec<Changed>, ended: &mut Option<RunStatus>) {
-        match event {
-            Event::Node { run, section, node, indices, status, attempt }
-                if run == self.number && self.is_wanted(&indices, status, attempt) =>
-            {
-                changed.push(Changed { section, node, indices, status, attempt });
+    /// Whether the run may have ended by now; None once nobody reads or nobody answers.
+    fn tell_of(&mut self, several: impl IntoIterator<Item = Watched>) -> Option<bool> {
+        let (mut changed, mut is_over, mut is_behind) = (Vec::new(), false, false);
+        for watched in several {
+            match watched {
+                Watched::Event(event) => is_over |= self.sort(event, &mut changed),
+                Watched::Reset => is_behind = true,
             }
-            Event::RunEnded { run, status, .. } if run == self.number => *ended = Some(status),
-            _ => {}
+        }
+        if is_behind && !self.tell(Change::Missed { count: 1 }) {
+            return None;
+        }
+        self.tell_changed(changed).then_some(is_over || is_behind)
+    }
+
+    /// True if the run has ended.
+    fn sort(&mut self, event: Event, changed: &mut Vec<Changed>) -> bool {
+        match event {
+            Event::Node { run, section, node, indices, status, attempt } if run == self.number => {
+                if self.is_wanted(&indices, status, attempt)
+                    && !self.is_told(section, node, &indices, status)
+                {
+                    changed.push(Changed { section, node, indices, status, attempt });
+                }
+                false
+            }
+            Event::RunEnded { run, .. } => run == self.number,
+            _ => false,
+        }
+    }
+
+    /// An attempt that failed was told when the wait for the next one began.
+    fn is_told(
+        &mut self,
+        section: SectionNo,
+        node: NodeNo,
+        indices: &Arc<[u32]>,
+        status: NodeStatus,
+    ) -> bool {
+        let place = (section, node, indices.clone());
+        match status {
+            NodeStatus::Waiting => !self.backing_off.insert(place),
+            _ => self.backing_off.remove(&place) && status == NodeStatus::Ready,
         }
     }
 
@@ -142,15 +176,14 @@ impl Watcher {
         changes.into_iter().all(|change| self.tell(Change::Step(change)))
     }
 
-    fn ended_already(&self) -> bool {
-        let record = self.here.look(&self.run, |view| view.record());
-        let Ok(record) = record else { return true };
+    /// How the run ended, once it has.
+    fn end(&self) -> Option<Change> {
+        let record = self.here.look(&self.run, |view| view.record()).ok()?;
         if record.status == RunStatus::Running {
-            return false;
+            return None;
         }
         let at = record.ended.unwrap_or_else(clock::wall);
-        self.tell(Change::Ended { at, status: record.status, reason: record.reason.into() });
-        true
+        Some(Change::Ended { at, status: record.status, reason: record.reason.into() })
     }
 
     /// False once nobody reads.

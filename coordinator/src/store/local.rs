@@ -58,6 +58,21 @@ impl LocalStore {
         Ok((LocalStore { log, watermark, directory, poisoned: None, _lock: lock }, snapshots))
     }
 
+    /// Whether nothing was ever acknowledged here: whoever made the store died before its first
+    /// write had its name. A log that was lost afterwards leaves a watermark that says so.
+    pub fn never_began(directory: &Path) -> bool {
+        let watermark = directory.join(super::watermark::NAME);
+        !directory.join(super::log::NAME).exists()
+            && match std::fs::metadata(&watermark) {
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+                // Torn while it was created, it is as good as none.
+                Ok(found) if found.len() == 0 => true,
+                Ok(_) => {
+                    WatermarkFile::open(directory).is_ok_and(|(_, highest)| highest.sequence == 0)
+                }
+            }
+    }
+
     pub fn open(directory: &Path) -> Result<Opened, StoreError> {
         if !directory.join(super::log::NAME).exists() {
             return Err(StoreError::NoLog { path: directory.into() });

@@ -11,8 +11,17 @@ use crate::testing::Scratch;
 fn a_process_that_claims() {
     let Some(root) = std::env::var_os("DAGMAR_TEST_CLAIM_IN") else { return };
     let claimed = Live::claim(&Project::at(root), &RunId::new("r")).unwrap();
+    if let Some(live) = &claimed {
+        begin(live);
+    }
     println!("\nclaimed {}", claimed.is_some());
     let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// From now on there is something to lose.
+fn begin(live: &Live) {
+    fs::create_dir(live.dir().join(LOG)).unwrap();
+    fs::write(live.dir().join(LOG).join("log.redb"), "something").unwrap();
 }
 
 fn process_that_claims(project: &Project) -> (std::process::Child, bool) {
@@ -66,6 +75,24 @@ fn a_claim_that_was_never_signed_is_nobodys() {
     assert_eq!(look(&project, &run), Ok(None));
     let live = Live::claim(&project, &run).unwrap();
     assert!(live.is_some());
+}
+
+#[test]
+fn a_run_that_never_began_is_nobodys_and_goes_away() {
+    let scratch = Scratch::new();
+    let (project, run) = (Project::at(scratch.path()), RunId::new("r"));
+    drop(Live::claim(&project, &run).unwrap());
+    assert_eq!(look(&project, &run), Ok(None));
+    assert_eq!(list(&project), Ok(Vec::new()));
+    tidy(&project).unwrap();
+    assert!(!project.live().join("r").exists());
+
+    let live = Live::claim(&project, &run).unwrap().unwrap();
+    tidy(&project).unwrap();
+    begin(&live);
+    drop(live);
+    tidy(&project).unwrap();
+    assert_eq!(look(&project, &run), Ok(Some(Standing::Interrupted)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dagmar_common::graph::{CompositeMode, NodeKind};
 use dagmar_common::ids::{Fence, LogIndex, NodeNo, SectionNo, WorkerNo};
 use dagmar_common::lease::LogPlace;
-use dagmar_common::limits::ALIKE_ITEMS_MAX;
+use dagmar_common::limits::{ALIKE_ITEMS_MAX, ATTEMPT_SEEN_BYTES_MAX};
 use dagmar_common::record::follow::StepProgress;
 use dagmar_common::record::{
     Alike, AttemptRecord, AttemptStatus, Counts, Entry, FrameRecord, NodeRecord, NodeStatus,
@@ -46,6 +46,8 @@ struct Block {
     section: SectionNo,
     next: u32,
     indices: Arc<[u32]>,
+    /// What the composites around it saw, the outermost first.
+    around: Arc<[View]>,
     /// Values and parts of views that a record of this frame has told.
     told: BTreeSet<usize>,
 }
@@ -68,6 +70,8 @@ struct Items {
     range: Option<(Source, u32)>,
     /// Frames that are open, by item.
     open: BTreeMap<u32, u32>,
+    /// What its frames see besides what is written in them, the outermost first.
+    around: Arc<[View]>,
 }
 
 impl<'a> NodeRecords<'a> {
@@ -99,7 +103,8 @@ impl Iterator for NodeRecords<'_> {
                     let record = self.run.node_record(self.state, block, no);
                     let map = self.run.facts(block.source, no).map;
                     if map != NONE && matches!(kind, NodeKind::Composite(_)) {
-                        self.stack.push(Level::Items(Items::new(self.run, map)));
+                        let around = block.within(self.run, no);
+                        self.stack.push(Level::Items(Items::new(self.run, map, around)));
                     }
                     return Some(Entry::Node(record));
                 }
@@ -120,7 +125,31 @@ impl Iterator for NodeRecords<'_> {
 
 impl Block {
     fn new(source: Source, section: SectionNo, indices: Arc<[u32]>) -> Self {
-        Block { source, section, next: 0, indices, told: BTreeSet::new() }
+        let around = Arc::default();
+        Block { source, section, next: 0, indices, around, told: BTreeSet::new() }
+    }
+
+    /// What the composite at `no` lets its frames see. Of one whose own frame has ended, no more
+    /// is known than what stands around that.
+    fn within(&self, run: &RunRow, no: NodeNo) -> Arc<[View]> {
+        match self.source {
+            Source::Open { first } => {
+                let view = &run.nodes.get(first + no.0).view;
+                self.around.iter().chain([view]).cloned().collect()
+            }
+            Source::Past { .. } => self.around.clone(),
+        }
+    }
+
+    /// All that a step saw beyond the run's initial values; where that is much, what no earlier
+    /// record of this frame has told, for a long chain would else be told again at each link.
+    fn seen(&mut self, view: &View) -> Vec<(Arc<str>, Value)> {
+        let (mut all, mut room) = (BTreeMap::new(), ATTEMPT_SEEN_BYTES_MAX);
+        let views = self.around.iter().chain([view]);
+        let is_whole = views.into_iter().all(|view| gather(view, &mut all, &mut room));
+        let mut untold = Vec::new();
+        self.tell(view, &mut untold);
+        if is_whole { all.into_iter().collect() } else { untold }
     }
 
     /// What of `view` no record of this frame has told yet. Parts that are told whole are skipped
@@ -141,8 +170,17 @@ impl Block {
     }
 }
 
+/// Puts what `view` holds over what is there; false where it is more than there is room for.
+fn gather(view: &View, all: &mut BTreeMap<Arc<str>, Value>, room: &mut usize) -> bool {
+    let Some((name, _, value, left, right)) = view.parts() else { return true };
+    let Some(rest) = room.checked_sub(name.len() + value.spelled().len() + 1) else { return false };
+    *room = rest;
+    all.insert(name.clone(), value.clone());
+    gather(left, all, room) && gather(right, all, room)
+}
+
 impl Items {
-    fn new(run: &RunRow, map: u32) -> Self {
+    fn new(run: &RunRow, map: u32, around: Arc<[View]>) -> Self {
         let mut open = BTreeMap::new();
         if run.maps.get(map).open > 0 {
             let frames = (0..).zip(run.frames.iter());
@@ -150,7 +188,7 @@ impl Items {
             open.extend(mine.map(|(number, frame)| (frame.item, number)));
         }
         let cursor = items::begin(run.maps.get(map).items.spelled()).unwrap_or(0);
-        Items { map, next: 0, cursor, range: None, open }
+        Items { map, next: 0, cursor, range: None, open, around }
     }
 
     /// The next frame, open or ended. Items that never got one are only a count.
@@ -184,7 +222,8 @@ impl Items {
         let composite = run.composite_path(self.map);
         let path = format!("{composite}.{}", self.next).into();
         let frame = FrameRecord { path, label: self.take_label(run), status };
-        Next::Frame(frame, Block::new(source, map.body, indices))
+        let block = Block::new(source, map.body, indices);
+        Next::Frame(frame, Block { around: self.around.clone(), ..block })
     }
 
     /// Items that ended alike, told as one; the rest of a long range comes next.
@@ -201,7 +240,8 @@ impl Items {
         let count = (end - first).min(ALIKE_ITEMS_MAX);
         let labels = (0..count).map(|_| self.take_label(run)).collect();
         let section = run.graph.graph.section(map.body);
-        let mut block = Block::new(source, map.body, Arc::default());
+        let block = Block::new(source, map.body, Arc::default());
+        let mut block = Block { around: self.around.clone(), ..block };
         let steps = section.nodes().filter(|no| !section.kind(*no).is_terminal());
         let nodes = steps.map(|no| {
             let record = run.node_record(state, &mut block, no);
@@ -252,7 +292,7 @@ impl RunRow {
             frames: map.map_or(0, |map| map.count),
             frames_ended: map.map_or(0, |map| map.ended),
             counts: map.map_or_else(Counts::default, |map| map.counts),
-            reason: self.reason(SectionNo(0), no, &facts).into(),
+            reason: self.reason(source, SectionNo(0), no, &facts).into(),
         }
     }
 
@@ -366,7 +406,7 @@ impl RunRow {
         NodeRecord {
             path: self.graph.graph.path(block.section, no, &block.indices).into(),
             status: facts.status,
-            reason: self.reason(block.section, no, &facts).into(),
+            reason: self.reason(block.source, block.section, no, &facts).into(),
             attempts,
             ended: facts.status.has_ended().then_some(LogIndex(facts.ended)),
             outputs,
@@ -379,8 +419,7 @@ impl RunRow {
         let Source::Open { first } = block.source else { return None };
         let node = self.nodes.get(first + no.0);
         let lease = state.leases.live(Fence(node.fence))?;
-        let mut parameters = Vec::new();
-        block.tell(&node.view, &mut parameters);
+        let parameters = block.seen(&node.view);
         Some(AttemptRecord {
             number: u32::from(node.failed) + 1,
             status: AttemptStatus::Running,
@@ -397,7 +436,7 @@ impl RunRow {
         })
     }
 
-    fn reason(&self, section: SectionNo, no: NodeNo, facts: &PastNode) -> String {
+    fn reason(&self, source: Source, section: SectionNo, no: NodeNo, facts: &PastNode) -> String {
         let graph = &self.graph.graph;
         let name = |cause: u32| graph.section(section).name(NodeNo(cause));
         let list = || match graph.section(section).kind(no) {
@@ -413,7 +452,12 @@ impl RunRow {
         match facts.why {
             Why::Plain => String::new(),
             Why::UpstreamFailed => format!("upstream failed: {}", name(facts.cause)),
-            Why::UpstreamSkipped => format!("upstream skipped: {}", name(facts.cause)),
+            Why::UpstreamSkipped => {
+                let is_cancelled =
+                    self.facts(source, NodeNo(facts.cause)).status == NodeStatus::Cancelled;
+                let how = if is_cancelled { "cancelled" } else { "skipped" };
+                format!("upstream {how}: {}", name(facts.cause))
+            }
             Why::NotReached => "not reached".into(),
             Why::CrashLimit => "crash limit".into(),
             Why::NoParameter => format!("no parameter `{}` to iterate on", list()),
@@ -430,8 +474,7 @@ impl RunRow {
 }
 
 fn attempt(state: &State, block: &mut Block, trial: &TrialRow) -> AttemptRecord {
-    let mut parameters = Vec::new();
-    block.tell(&trial.seen, &mut parameters);
+    let parameters = block.seen(&trial.seen);
     AttemptRecord {
         number: u32::from(trial.number),
         status: trial.status,

@@ -1,0 +1,114 @@
+//! Commands of other terminals on live runs: they look, follow, ask why, and cancel.
+
+use rustix::process::Signal;
+
+use crate::room::{Room, until};
+
+const TALKER: &str = "
+steps:
+  talk:
+    command: |
+      echo first line
+      until [ -e go ]; do sleep 0.01; done
+      echo last line
+  after: {needs: [talk], command: 'echo done'}
+";
+
+#[test]
+fn two_runs_in_one_directory_are_seen_and_cancelled_apart() {
+    let room = Room::with(TALKER);
+    let (one, other) = (room.begin("one"), room.begin("other"));
+    let ls = room.dagmar(&["ls"]);
+    assert_eq!(ls.code, Some(0), "{}", ls.err);
+    assert_eq!(ls.out.matches("● running").count(), 2, "{}", ls.out);
+    let rows = room.dagmar(&["ls", "-o", "json"]);
+    let rows: serde_json::Value = serde_json::from_str(&rows.out).expect("stdout is JSON");
+    assert!(rows.to_string().contains("\"other\""), "{rows:#}");
+
+    until("the step runs", || {
+        let show = room.dagmar(&["show", "one"]);
+        assert_eq!(show.code, Some(0), "{}", show.err);
+        show.out.contains("talk   ● running").then_some(())
+    });
+    let record = room.record("one").expect("its owner answers");
+    assert_eq!(record["status"], "PROCESSING");
+    let why = room.dagmar(&["why", "one/after"]);
+    assert_eq!(why.code, Some(0), "{}", why.err);
+    assert!(why.out.contains("talk"), "{}", why.out);
+
+    let follower = room.start(&["logs", "-f", "one/talk"]);
+    let cancelled = room.dagmar(&["cancel", "other"]);
+    assert_eq!((cancelled.code, other.end().code), (Some(0), Some(3)), "{}", cancelled.err);
+    let show = room.dagmar(&["show", "other"]);
+    assert!(show.out.contains("cancelled"), "{}", show.out);
+
+    room.write("go", "");
+    let (followed, done) = (follower.end(), one.end());
+    assert_eq!((followed.code, followed.out.as_str()), (Some(0), "first line\nlast line\n"));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    room.until_nothing_runs();
+    assert_eq!(room.live(), [""; 0]);
+}
+
+#[test]
+fn a_detached_run_goes_on_by_itself_and_its_host_goes_with_it() {
+    let room = Room::with(TALKER);
+    let begun = room.dagmar(&["run", "--detach", "--run-id", "d"]);
+    assert_eq!((begun.code, begun.out.as_str()), (Some(0), "d\n"), "{}", begun.err);
+    assert_eq!(room.processes_of("__host").len(), 1);
+    let follower = room.start(&["logs", "-f", "d"]);
+
+    for arguments in [&["run", "--run-id", "d"][..], &["run", "--detach", "--run-id", "d"]] {
+        let again = room.dagmar(arguments);
+        assert_eq!((again.code, again.out.as_str()), (Some(1), ""), "{}", again.err);
+        assert_eq!(again.err.matches("error[").count(), 1, "{}", again.err);
+        assert!(again.err.contains("E0301"), "{}", again.err);
+    }
+    room.write("go", "");
+    let followed = follower.end();
+    assert_eq!(followed.code, Some(0), "{}", followed.err);
+    assert_eq!(followed.out, "talk | first line\ntalk | last line\nafter | done\n");
+    room.until_nothing_runs();
+    assert_eq!(room.record("d").map(|record| record["status"].clone()), Some("SUCCESS".into()));
+    let again = room.dagmar(&["run", "--run-id", "d"]);
+    assert_eq!(again.code, Some(1), "an archive keeps its name: {}", again.err);
+}
+
+#[test]
+fn a_host_that_is_killed_leaves_a_run_that_goes_on() {
+    let room = Room::with(TALKER);
+    assert_eq!(room.dagmar(&["run", "--detach", "--run-id", "d"]).code, Some(0));
+    let host = room.processes_of("__host");
+    assert_eq!(host.len(), 1);
+    crate::room::signal(host[0], Signal::KILL);
+    room.until_nothing_runs();
+    let ls = room.dagmar(&["ls"]);
+    assert!(ls.out.contains("interrupted"), "{}", ls.out);
+    let cancel = room.dagmar(&["cancel", "d"]);
+    assert_eq!(cancel.code, Some(1), "{}", cancel.err);
+    room.write("go", "");
+    let resumed = room.dagmar(&["resume", "d"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+}
+
+#[test]
+fn problems_are_told_with_their_code_and_stdout_stays_empty() {
+    let room = Room::with(TALKER);
+    let missing = [
+        &["show", "nothing"][..],
+        &["show", "nothing", "-o", "json"],
+        &["logs", "nothing"],
+        &["cancel", "nothing"],
+        &["why", "nothing"],
+        &["resume", "nothing"],
+    ];
+    for arguments in missing {
+        let said = room.dagmar(arguments);
+        assert_eq!((said.code, said.out.as_str()), (Some(7), ""), "{arguments:?}: {}", said.err);
+        assert!(said.err.contains("nothing"), "{arguments:?}: {}", said.err);
+    }
+    let usage = room.dagmar(&["run", "--run-id", "a/b"]);
+    assert_eq!(usage.code, Some(2), "{}", usage.err);
+    let no_file = Room::new().dagmar(&["run"]);
+    assert_eq!(no_file.code, Some(2), "{}", no_file.err);
+}
