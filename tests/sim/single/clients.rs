@@ -123,7 +123,8 @@ impl Client {
             return;
         };
         if self.asking.is_none() {
-            self.due = around.now + Span::from_millis(1 + random.below(2 * self.pace as usize) as u64);
+            self.due =
+                around.now + Span::from_millis(1 + random.below(2 * self.pace as usize) as u64);
             let is_full = host.state.runs().count() >= LIVE_RUNS_MAX;
             self.asking = match random.below(8) {
                 0 => return self.look(host, around),
@@ -150,7 +151,8 @@ impl Client {
             self.asking = Some(asking);
             return;
         }
-        self.due = around.now + Span::from_millis(around.random.below(2 * self.pace as usize) as u64);
+        self.due =
+            around.now + Span::from_millis(around.random.below(2 * self.pace as usize) as u64);
         self.answered = Some((around.now, request, asking.command));
     }
 

@@ -71,7 +71,10 @@ fn many_lives() {
         deaths.iter_mut().zip(around.fuse.deaths).for_each(|(sum, one)| *sum += one);
     }
     let (hours, real) = (time as f64 / 3.6e9, began.elapsed().as_secs_f64());
-    println!("{seeds} seeds, {hours:.2} simulated hours at {:.0} × real time", hours * 3_600.0 / real);
+    println!(
+        "{seeds} seeds, {hours:.2} simulated hours at {:.0} × real time",
+        hours * 3_600.0 / real
+    );
     println!("{faults} faults: {crashes} crashes, {swaps} swaps; {saves} snapshots saved");
     println!("{commands} commands, {replayed} entries applied again, {records} runs recorded");
     println!("{:.1} commands a second", commands as f64 / (time as f64 / 1e6));
