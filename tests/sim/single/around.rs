@@ -114,13 +114,7 @@ impl Around {
     }
 
     /// An entry was applied: the judges see it before anybody acts upon it.
-    pub fn applied(
-        &mut self,
-        position: Position,
-        bytes: &[u8],
-        batch: Batch,
-        applied: &Applied,
-    ) {
+    pub fn applied(&mut self, position: Position, bytes: &[u8], batch: Batch, applied: &Applied) {
         let entry = Entry { batch: &batch, effects: &applied.effects };
         self.judge.applied(&entry);
         self.history.mix(self.now, bytes);

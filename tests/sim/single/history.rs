@@ -13,9 +13,9 @@ impl History {
     /// Something happened that is told by these bytes.
     pub fn mix(&mut self, now: BootTime, bytes: &[u8]) {
         let seed = self.digest ^ Fence(now.0).hash();
-        let sum = bytes.iter().fold(seed, |sum, byte| {
-            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let sum = bytes
+            .iter()
+            .fold(seed, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
         self.digest = Fence(sum).hash();
     }
 

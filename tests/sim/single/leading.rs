@@ -178,9 +178,9 @@ impl Leading {
     }
 
     fn now(&self, boot: BootTime) -> Now {
-        let log = self.clock.map_or(LogTime(0), |(base, since)| {
-            base + Span(boot.0.saturating_sub(since.0))
-        });
+        let log = self
+            .clock
+            .map_or(LogTime(0), |(base, since)| base + Span(boot.0.saturating_sub(since.0)));
         Now { boot, log }
     }
 }

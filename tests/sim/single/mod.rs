@@ -3,6 +3,7 @@
 //! `DAGMAR_SEEDS=20000 cargo test -p dagmar-tests --test sim single -- --nocapture` sees more.
 
 mod around;
+mod broken;
 mod clients;
 mod faults;
 mod history;
@@ -23,7 +24,7 @@ use crate::kept;
 use crate::lease::number_from;
 use crate::random::Random;
 
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 60;
 
 /// How long the weather of a seed lasts.
 fn weather(seed: u64) -> Span {
@@ -71,7 +72,10 @@ fn many_lives() {
         deaths.iter_mut().zip(around.fuse.deaths).for_each(|(sum, one)| *sum += one);
     }
     let (hours, real) = (time as f64 / 3.6e9, began.elapsed().as_secs_f64());
-    println!("{seeds} seeds, {hours:.2} simulated hours at {:.0} × real time", hours * 3_600.0 / real);
+    println!(
+        "{seeds} seeds, {hours:.2} simulated hours at {:.0} × real time",
+        hours * 3_600.0 / real
+    );
     println!("{faults} faults: {crashes} crashes, {swaps} swaps; {saves} snapshots saved");
     println!("{commands} commands, {replayed} entries applied again, {records} runs recorded");
     println!("{:.1} commands a second", commands as f64 / (time as f64 / 1e6));
