@@ -29,6 +29,9 @@ pub const STEP_NAME_BYTES_MAX: usize = 255;
 /// Longer run ids are refused at submission.
 pub const RUN_ID_BYTES_MAX: usize = 128;
 
+/// Suffixes that are tried for a generated run id that is taken, before the run's own number.
+pub const RUN_ID_SUFFIXES_MAX: u64 = 64;
+
 /// One entry of the log; what does not fit waits for the next.
 pub const ENTRY_BYTES_MAX: usize = 128 << 10;
 /// Changes one entry makes at most; what is left stands on the agenda.
@@ -74,6 +77,8 @@ pub const LOG_BYTES_MAX: u64 = 64 << 20;
 pub const LOST_AFTER: Span = Span::from_secs(300);
 /// A worker lost under one trial so often fails it: `crash limit`.
 pub const CRASH_LIMIT: u8 = 5;
+/// A lease whose process its worker could not start is granted again after so long (log time).
+pub const NOT_STARTED_WAITS: Span = Span::from_secs(1);
 /// Heartbeats between worker and leader.
 pub const HEARTBEAT_EVERY: Span = Span::from_secs(5);
 /// A worker that hears nothing for so long looks for the leader elsewhere.

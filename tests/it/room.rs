@@ -26,7 +26,6 @@ pub struct Room {
 pub struct Said {
     /// None: a signal ended it.
     pub code: Option<i32>,
-    pub signal: Option<i32>,
     pub out: String,
     pub err: String,
 }
@@ -177,7 +176,7 @@ impl Working {
             reader.map_or_else(String::new, |reader| reader.join().expect("a reader reads"))
         };
         let (out, err) = (text(self.out.take()), text(self.err.take()));
-        Said { code: status.code(), signal: status.signal(), out, err }
+        Said { code: status.code(), out, err }
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Disk {
     saving: Option<Saving>,
     /// Every sync takes at least so long until it is over.
     pub slow: Span,
+    /// A disk that is broken on purpose: a crash may take the last entry, durable or not.
+    pub forgets: bool,
     pub writes: u64,
     pub saves: u64,
 }
@@ -102,6 +104,7 @@ impl Disk {
             snapshots: Vec::new(),
             saving: None,
             slow: Span(0),
+            forgets: false,
             writes: 0,
             saves: 0,
         }
@@ -233,6 +236,11 @@ impl Disk {
         self.orders.clear();
         self.stage = Stage::Begun;
         self.saving = None;
+        if let Some(log) = self.log.as_mut().filter(|_| self.forgets) {
+            log.entries.pop_back();
+            let last = log.entries.back().map_or(log.foundation.index, |last| last.index);
+            log.hard_state.commit = log.hard_state.commit.min(last);
+        }
     }
 
     /// What a new process finds, and the chunks of the snapshot that it stands on.
@@ -266,7 +274,9 @@ impl Log {
             self.entries.clear();
         }
         if let Some(first) = persist.entries.first() {
-            self.entries.retain(|entry| entry.index < first.index);
+            while self.entries.back().is_some_and(|last| last.index >= first.index) {
+                self.entries.pop_back();
+            }
             let fits = self.entries.back().is_none_or(|last| last.index.0 + 1 == first.index.0);
             assert!(fits, "entry {} leaves a gap in the log", first.index);
             self.entries.extend(persist.entries.iter().cloned());

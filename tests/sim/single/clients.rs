@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use dagmar_common::graph;
 use dagmar_common::ids::{RequestId, RunId};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_common::value::Value;
@@ -12,7 +11,7 @@ use dagmar_coordinator_core::stored;
 
 use super::around::{Around, Ticket};
 use super::host::Host;
-use super::pipelines::{GIVEN, pipeline};
+use super::pipelines::{GIVEN, Gallery};
 use crate::random::Random;
 
 /// More runs at once would only wait for each other.
@@ -43,6 +42,7 @@ pub struct Client {
 pub struct Clients {
     pub all: Vec<Client>,
     tickets: Vec<(usize, RequestId)>,
+    gallery: Gallery,
 }
 
 impl Clients {
@@ -56,7 +56,11 @@ impl Clients {
             pace,
             is_calm: false,
         };
-        Clients { all: (0..count).map(client).collect(), tickets: Vec::new() }
+        Clients {
+            all: (0..count).map(client).collect(),
+            tickets: Vec::new(),
+            gallery: Gallery::default(),
+        }
     }
 
     pub fn wakes_at(&self) -> Option<BootTime> {
@@ -76,7 +80,8 @@ impl Clients {
                 continue;
             }
             let tickets = &mut self.tickets;
-            client.turn(host.as_deref_mut(), around, &mut |request| {
+            let gallery = &mut self.gallery;
+            client.turn(host.as_deref_mut(), around, gallery, &mut |request| {
                 tickets.push((at, request));
                 tickets.len() as Ticket - 1
             });
@@ -115,6 +120,7 @@ impl Client {
         &mut self,
         host: Option<&mut Host>,
         around: &mut Around,
+        gallery: &mut Gallery,
         ticket: &mut dyn FnMut(RequestId) -> Ticket,
     ) {
         let random = &mut around.random;
@@ -131,7 +137,7 @@ impl Client {
                 1 => self.repeat(around.now),
                 2 => self.cancel(host, random),
                 _ if is_full => None,
-                _ => Some(self.submit(random)),
+                _ => Some(self.submit(gallery, random)),
             };
         }
         let Some(asking) = &mut self.asking else { return };
@@ -184,21 +190,20 @@ impl Client {
     }
 
     /// Names are few, so that they are taken.
-    fn submit(&mut self, random: &mut Random) -> Asking {
+    fn submit(&mut self, gallery: &mut Gallery, random: &mut Random) -> Asking {
         let request = self.request();
         let generated = random.chance(3, 4);
         let run = match generated {
             true => RunId::new(&format!("generated-{}", random.below(40))),
             false => RunId::new(&format!("wanted-{}", random.below(40))),
         };
-        let graph = pipeline(random);
         let given = GIVEN.map(|(name, text)| (Arc::from(name), Value::from_loose(text)));
         let command = Command::Submit(Submit {
             request,
             run,
             generated,
             tag: String::new(),
-            graph: Payload::Inline(graph::encode(&graph)),
+            graph: Payload::Inline(gallery.pick(random)),
             parameters: Payload::Inline(stored::encode_parameters(&given)),
             context: Value::from_loose("{}"),
         });

@@ -72,15 +72,19 @@ impl Ledger {
         self.shadow.apply(position, batch, &mut shadow);
         assert_eq!(shadow.replies, applied.replies, "entry {index}, and the original");
         assert_eq!(shadow.effects, applied.effects, "entry {index}, and the original");
-        for effect in &applied.effects {
+        self.fences_grow(&shadow.effects);
+        let Applied { replies, effects } = shadow;
+        self.entries.insert(index, Known { term: term.0, bytes, replies, effects });
+        true
+    }
+
+    pub fn fences_grow(&mut self, effects: &[Effect]) {
+        for effect in effects {
             if let Effect::Start { fence, .. } = effect {
                 assert!(*fence > self.last_fence, "fence {fence} after {}", self.last_fence);
                 self.last_fence = *fence;
             }
         }
-        let Applied { replies, effects } = shadow;
-        self.entries.insert(index, Known { term: term.0, bytes, replies, effects });
-        true
     }
 
     /// An entry without commands.

@@ -3,6 +3,7 @@
 //! `DAGMAR_SEEDS=20000 cargo test -p dagmar-tests --test sim single -- --nocapture` sees more.
 
 mod around;
+mod broken;
 mod clients;
 mod faults;
 mod history;
@@ -23,7 +24,7 @@ use crate::kept;
 use crate::lease::number_from;
 use crate::random::Random;
 
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 60;
 
 /// How long the weather of a seed lasts.
 fn weather(seed: u64) -> Span {

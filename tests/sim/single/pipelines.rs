@@ -1,6 +1,6 @@
 //! Random pipelines: chains, needs, handlers, maps in maps, retries, time limits, as YAML.
 
-use dagmar_common::graph::{Function, Graph};
+use dagmar_common::graph::{self, Function, Graph};
 use dagmar_common::time::Span;
 
 use crate::random::Random;
@@ -12,8 +12,27 @@ pub const GIVEN: [(&str, &str); 3] =
 /// Names that tasks write, and that later ones and maps see.
 pub const WRITTEN: [&str; 3] = ["out0", "out1", "out2"];
 
+/// Different graphs of one life; compiling is most of what they cost.
+const GALLERY_MAX: usize = 8;
+
+/// Encoded graphs, most of them submitted again and again.
+#[derive(Debug, Default)]
+pub struct Gallery {
+    graphs: Vec<Vec<u8>>,
+}
+
+impl Gallery {
+    pub fn pick(&mut self, random: &mut Random) -> Vec<u8> {
+        let place = random.below(GALLERY_MAX);
+        if place >= self.graphs.len() {
+            self.graphs.push(graph::encode(&pipeline(random)));
+        }
+        self.graphs[place.min(self.graphs.len() - 1)].clone()
+    }
+}
+
 /// A graph that can run; about a third of its tasks are no-ops.
-pub fn pipeline(random: &mut Random) -> Graph {
+fn pipeline(random: &mut Random) -> Graph {
     let mut text = String::new();
     section(&mut text, 0, 0, random);
     let compiled = dagmar_pipeline::compile("random.yaml", &text);

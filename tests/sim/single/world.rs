@@ -7,7 +7,7 @@ use super::clients::Clients;
 use super::faults::{Climate, Died, Fault, POINTS, Point};
 use super::host::{Host, REPLICA};
 use super::pipelines::WRITTEN;
-use crate::disk::{Crash, Disk, Progress};
+use crate::disk::{Crash, Disk, Moment, Progress};
 use crate::executor::Habits;
 use crate::random::Random;
 use crate::working::Worker;
@@ -233,8 +233,19 @@ impl World {
         match fault {
             Fault::Crash => {
                 let point = random.pick(&POINTS);
+                if let (Point::OnDisk(Moment::HalfSaved | Moment::Untruncated), Some(host)) =
+                    (point, &mut self.host)
+                {
+                    host.save(around);
+                }
+                let random = &mut around.random;
+                // A snapshot here is short: a chunk or two.
+                let passes = match point {
+                    Point::OnDisk(Moment::HalfSaved | Moment::Untruncated) => 0,
+                    _ => random.below(4) as u32,
+                };
                 let crash = random.pick(&[Crash::Process, Crash::Process, Crash::Power]);
-                around.fuse.set(point, random.below(4) as u32, Died(crash));
+                around.fuse.set(point, passes, Died(crash));
                 self.fuse_out_at = now + FUSE_LASTS;
             }
             Fault::Pause => {

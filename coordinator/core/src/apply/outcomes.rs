@@ -73,10 +73,12 @@ impl State {
         out: &mut Applied,
     ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
-        for Returned { fence, started: _ } in returned {
-            let is_its_own = self.leases.live(fence).is_some_and(|row| row.worker == worker);
-            if is_its_own {
-                self.lapse(entry, fence, Lapse::Returned, out);
+        for Returned { fence, started } in returned {
+            let its_own = self.leases.live(fence).filter(|row| row.worker == worker);
+            if let Some(lease) = its_own {
+                // Nobody asked for it back and nothing ran: its worker cannot start it now.
+                let waits = !started && !lease.is_recalled;
+                self.lapse(entry, fence, Lapse::Returned { waits }, out);
             }
             // Either way the worker need not say it again.
             out.effects.push(Effect::Recorded { worker, fence });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dagmar_common::graph::{self, Graph};
 use dagmar_common::ids::{Digest, LogIndex, RequestId, RunId, RunNo, SectionNo};
-use dagmar_common::limits::RUN_ID_BYTES_MAX;
+use dagmar_common::limits::{RUN_ID_BYTES_MAX, RUN_ID_SUFFIXES_MAX};
 use dagmar_common::record::{Counts, RunStatus};
 use dagmar_common::value::Value;
 use dagmar_common::view::{Scope, View};
@@ -96,8 +96,12 @@ impl State {
         if !submit.generated {
             return Err(Refusal::RunIdTaken { run: wanted.clone() });
         }
-        let suffixed = (2_u64..).map(|number| RunId::new(&format!("{wanted}-{number}")));
-        let mut free = suffixed.filter(|name| !self.runs.by_id.contains_key(name));
+        // The run's own number is free unless somebody asked for that very name.
+        let suffixes = (2..2 + RUN_ID_SUFFIXES_MAX).chain([self.last_run.0 + 1]);
+        let suffixed = suffixes.map(|number| RunId::new(&format!("{wanted}-{number}")));
+        let mut free = suffixed.filter(|name| {
+            name.as_str().len() <= RUN_ID_BYTES_MAX && !self.runs.by_id.contains_key(name)
+        });
         free.next().ok_or_else(|| Refusal::RunIdTaken { run: wanted.clone() })
     }
 

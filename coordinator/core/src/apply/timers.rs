@@ -10,9 +10,11 @@ use crate::state::run::Stop;
 use crate::state::timer::Due;
 
 impl State {
-    /// More than one entry takes stays due, and the next deadline is then now.
+    /// More than one entry takes stays due, and the next deadline is then now. What the commands
+    /// leave of the entry's units, and never nothing: full entries would hold up all timers.
     pub(super) fn due_timers(&mut self, entry: Entry, units: &mut u32, out: &mut Applied) {
-        while *units < ENTRY_UNITS_MAX {
+        let end = ENTRY_UNITS_MAX.max(*units + ENTRY_UNITS_MAX / 4);
+        while *units < end {
             let Some(due) = self.timers.pop(entry.now) else { return };
             *units += 1;
             match due {

@@ -244,9 +244,10 @@ fn a_leader_that_waits_for_its_first_entry_is_not_awake_for_it() {
 fn a_hello_waits_for_its_round_its_leader_and_its_command() {
     let mut desk = Desk::new();
     desk.greets(1, 1, &[]);
-    desk.confirm();
     desk.check("");
     desk.apply();
+    desk.check("");
+    desk.confirm();
     desk.check("proposes Hello 1");
     desk.apply();
     desk.check("proposes Ready, 1: answer");
@@ -421,9 +422,10 @@ fn effects_of_an_earlier_reign_are_not_performed() {
     desk.check("");
     desk.term = Term(2);
     desk.greets(2, 1, &[(1, HeldAs::Finished), (2, HeldAs::Running)]);
-    desk.confirm();
     desk.check("");
     desk.apply_all(vec![Command::LeaderUp]);
+    desk.check("");
+    desk.confirm();
     desk.check("2: answer 1=Report 2=Keep");
     desk.says(2, outcomes(&[1]));
     desk.apply();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dagmar_common::graph::Task;
 use dagmar_common::ids::{Fence, WorkerNo};
 use dagmar_common::lease::{Ending, Outcome, Output, OutputWay};
-use dagmar_common::limits::CRASH_LIMIT;
+use dagmar_common::limits::{CRASH_LIMIT, NOT_STARTED_WAITS};
 use dagmar_common::record::{AttemptStatus, NodeStatus};
 use dagmar_common::time::{Span, WallTime};
 use dagmar_common::view::{Rank, View};
@@ -22,8 +22,9 @@ use crate::state::trial::{TrialRest, TrialRow};
 /// How a lease ended without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lapse {
-    /// Given back by its worker; nothing runs.
-    Returned,
+    /// Given back by its worker; nothing runs. `waits`: granted again at once it would only come
+    /// back at once.
+    Returned { waits: bool },
     /// Its worker is gone; `counts`: its process had started, as far as anybody knows.
     Lost { counts: bool },
 }
@@ -135,17 +136,22 @@ impl Turn<'_> {
         } else if self.run.stop.is_some() {
             self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
         } else if let Some(backoff) = backoff {
-            let due = Due::Backoff { run: self.run.number, node: row };
-            let timer = self.timers.set(self.entry.now + backoff.after(failed), due);
-            let node = self.run.nodes.get_mut(row);
-            let before = node.status;
-            node.status = NodeStatus::Waiting;
-            node.marks.set(Marks::BACKOFF);
-            node.link = timer;
-            self.tell(row, before, NodeStatus::Waiting);
+            self.back_off(row, backoff.after(failed));
         } else {
             self.make_ready(row);
         }
+    }
+
+    /// The node waits for a timer before it is ready again.
+    fn back_off(&mut self, row: u32, wait: Span) {
+        let due = Due::Backoff { run: self.run.number, node: row };
+        let timer = self.timers.set(self.entry.now + wait, due);
+        let node = self.run.nodes.get_mut(row);
+        let before = node.status;
+        node.status = NodeStatus::Waiting;
+        node.marks.set(Marks::BACKOFF);
+        node.link = timer;
+        self.tell(row, before, NodeStatus::Waiting);
     }
 
     /// The backoff of a node is over; its timer is gone already.
@@ -170,7 +176,7 @@ impl Turn<'_> {
             node.crashes += 1;
             node.crashes >= CRASH_LIMIT
         };
-        if lapse != Lapse::Returned {
+        if matches!(lapse, Lapse::Lost { .. }) {
             let status = if is_stopped { AttemptStatus::Cancelled } else { AttemptStatus::Lost };
             self.add_trial(
                 row,
@@ -194,13 +200,14 @@ impl Turn<'_> {
             self.leases.bury(fence);
         }
         match (is_stopped, lapse) {
-            (true, Lapse::Returned) => {
+            (true, Lapse::Returned { .. }) => {
                 self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
             }
             (true, Lapse::Lost { .. }) => {
                 self.end_node(row, NodeStatus::Cancelled, Why::CancelUnconfirmed, NONE);
             }
             _ if is_over => self.end_node(row, NodeStatus::Failed, Why::CrashLimit, NONE),
+            (false, Lapse::Returned { waits: true }) => self.back_off(row, NOT_STARTED_WAITS),
             _ => self.make_ready(row),
         }
     }

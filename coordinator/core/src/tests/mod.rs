@@ -1,5 +1,6 @@
 //! The tests of the state machine as a whole: a small domain language, worked examples, models.
 
+mod bounds;
 pub mod drawing;
 mod leases;
 mod model;

@@ -16,6 +16,7 @@ use super::world::World;
 use crate::command::Command;
 
 /// Runs of a few dozen nodes; more with `DAGMAR_TEST_SEEDS`.
+#[allow(clippy::disallowed_methods, reason = "a test is a shell: it is told how long to run")]
 fn seeds() -> u64 {
     std::env::var("DAGMAR_TEST_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
 }

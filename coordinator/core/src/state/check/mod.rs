@@ -8,6 +8,7 @@ use dagmar_common::ids::{Fence, WorkerNo};
 use dagmar_common::record::NodeStatus;
 
 use super::State;
+use super::node::Marks;
 use super::timer::Due;
 use crate::schedule::Head;
 
@@ -73,8 +74,13 @@ impl State {
             };
             let node = run.nodes.get(lease.node);
             holds!(node.fence == fence.0, "fence {fence} is not its trial's latest");
-            let expected = if lease.is_live { NodeStatus::Leased } else { NodeStatus::Ready };
-            holds!(node.status == expected, "fence {fence}: its node is {:?}", node.status);
+            let fits = match node.status {
+                NodeStatus::Leased => lease.is_live,
+                NodeStatus::Ready => !lease.is_live,
+                NodeStatus::Waiting => !lease.is_live && node.marks.has(Marks::BACKOFF),
+                _ => false,
+            };
+            holds!(fits, "fence {fence}: its node is {:?}", node.status);
             *live.entry(lease.slot).or_default() += u32::from(lease.is_live);
         }
         for (slot, run) in self.runs.live() {

@@ -1,0 +1,243 @@
+//! Histories that are wrong on purpose: every judge of a life sees its own kind of wrong.
+
+use std::sync::Arc;
+
+use dagmar_common::graph::{self, Graph, NodeKind, SectionBuilder, Task};
+use dagmar_common::graph::{Command as Line, Function, Resources};
+use dagmar_common::ids::{Fence, LogIndex, RequestId, RunId, RunNo, TaskNo, Term};
+use dagmar_common::lease::{Ending, ExitReason};
+use dagmar_common::time::{BootTime, LogTime, Span, WallTime};
+use dagmar_common::value::Value;
+use dagmar_coordinator_core::command::{Batch, Command, Payload, Position, Submit};
+use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
+use dagmar_coordinator_core::{State, stored};
+
+use super::ledger::Ledger;
+use super::world::World;
+use crate::executor::outcome;
+use crate::judge::Judge;
+use crate::leading::Entry;
+use crate::working::Worker;
+
+/// A state, and the ledger of what was applied to it.
+struct Book {
+    state: State,
+    ledger: Ledger,
+    judge: Judge,
+    index: u64,
+    /// Of the last entry.
+    bytes: Vec<u8>,
+    batch: Option<Batch>,
+    applied: Applied,
+}
+
+impl Book {
+    fn new() -> Self {
+        let mut book = Book {
+            state: State::new(),
+            ledger: Ledger::default(),
+            judge: Judge::default(),
+            index: 0,
+            bytes: Vec::new(),
+            batch: None,
+            applied: Applied::default(),
+        };
+        let worker = Worker::new(0, 1_000, false).introduction(Span::from_secs(60));
+        let born_ready = Some(Default::default());
+        let hello = dagmar_coordinator_core::command::WorkerHello { born_ready, ..worker };
+        book.apply(vec![Command::LeaderUp, Command::Hello(hello)]);
+        book
+    }
+
+    fn position(&self) -> Position {
+        Position { index: LogIndex(self.index), term: Term(1) }
+    }
+
+    fn apply(&mut self, commands: Vec<Command>) {
+        self.index += 1;
+        let at = LogTime(self.index);
+        let batch = Batch { term: Term(1), at, wall: WallTime(0), commands };
+        self.bytes.clear();
+        stored::encode_batch(&batch, &mut self.bytes);
+        self.state.apply(self.position(), batch.clone(), &mut self.applied);
+        self.judge.applied(&Entry { batch: &batch, effects: &self.applied.effects });
+        self.batch = Some(batch);
+        self.enter();
+    }
+
+    /// The last entry, as it stands here now.
+    fn enter(&mut self) -> bool {
+        let batch = self.batch.clone().expect("something was applied");
+        self.ledger.applied(self.position(), &self.bytes, batch, &self.applied)
+    }
+
+    /// A run of one process, which is started.
+    fn submit(&mut self) -> Fence {
+        let words = Line::Words(vec!["true".into()]);
+        let mut graph = Graph { name: "broken".into(), ..Graph::default() };
+        let (function, resources) = (Function::Process(words), Resources::default());
+        let (max_attempts, backoff, time_limit) = (1, None, None);
+        graph.tasks.push(Task { function, max_attempts, backoff, time_limit, resources });
+        let mut section = SectionBuilder::default();
+        section.node("a", NodeKind::Task(TaskNo(0)), true);
+        graph.sections.push(section.finish());
+        let none: [(Arc<str>, Value); 0] = [];
+        self.apply(vec![Command::Submit(Submit {
+            request: RequestId(1),
+            run: RunId::new("run"),
+            generated: false,
+            tag: String::new(),
+            graph: Payload::Inline(graph::encode(&graph.finish())),
+            parameters: Payload::Inline(stored::encode_parameters(&none)),
+            context: Value::from_loose("{}"),
+        })]);
+        let start = self.applied.effects.iter().find_map(|effect| match effect {
+            Effect::Start { worker, fence } => self.state.start_message(*worker, *fence),
+            _ => None,
+        });
+        let start = start.expect("it is granted");
+        self.judge.sent(&start);
+        self.ledger.answered(RequestId(1), &self.applied.replies[0]);
+        start.fence
+    }
+
+    fn end(&mut self, fence: Fence, ending: Ending) {
+        let worker = Worker::new(0, 1_000, false).id;
+        let outcomes = vec![outcome(fence, ending, BootTime(1))];
+        self.apply(vec![Command::Outcomes { worker, outcomes }]);
+    }
+
+    fn archive(&mut self) {
+        self.ledger.record(&self.state, RunNo(1), &self.judge);
+        self.apply(vec![Command::Archived { run: RunId::new("run") }]);
+    }
+}
+
+#[test]
+fn a_right_history_passes() {
+    let mut book = Book::new();
+    let fence = book.submit();
+    book.end(fence, Ending::Succeeded);
+    assert!(!book.enter(), "applied again after a restart");
+    book.ledger.record(&book.state, RunNo(1), &book.judge);
+    book.archive();
+    book.ledger.recovered(LogIndex(book.index));
+    book.ledger.looked(&book.state, &RunId::new("run"));
+    book.ledger.finish(&mut book.state);
+}
+
+#[test]
+#[should_panic(expected = "was applied, and the log ends at 1")]
+fn a_log_that_lost_what_was_applied() {
+    let mut book = Book::new();
+    book.submit();
+    book.ledger.recovered(LogIndex(1));
+}
+
+#[test]
+#[should_panic(expected = "entry 2 was another")]
+fn an_entry_that_is_another_after_a_restart() {
+    let mut book = Book::new();
+    book.submit();
+    book.bytes.push(0);
+    book.enter();
+}
+
+#[test]
+#[should_panic(expected = "entry 2, applied again")]
+fn an_entry_that_does_something_else_the_second_time() {
+    let mut book = Book::new();
+    book.submit();
+    book.applied.effects.pop();
+    book.enter();
+}
+
+#[test]
+#[should_panic(expected = "entry 2, and the original")]
+fn a_restored_state_that_does_something_else() {
+    let mut book = Book::new();
+    book.state = State::new();
+    book.submit();
+}
+
+#[test]
+#[should_panic(expected = "an entry is left out")]
+fn an_entry_that_is_left_out() {
+    let mut book = Book::new();
+    book.index += 1;
+    book.apply(vec![Command::Continue]);
+}
+
+#[test]
+#[should_panic(expected = "fence 3 after 3")]
+fn a_fence_that_does_not_grow() {
+    let start = Effect::Start { worker: Default::default(), fence: Fence(3) };
+    Ledger::default().fences_grow(&[start.clone(), start]);
+}
+
+#[test]
+#[should_panic(expected = "request 1 got two answers")]
+fn a_request_with_two_answers() {
+    let mut book = Book::new();
+    book.submit();
+    book.ledger.answered(RequestId(1), &Reply::Done);
+}
+
+#[test]
+#[should_panic(expected = "run run was acknowledged and is not there")]
+fn a_run_that_is_not_there() {
+    let mut book = Book::new();
+    book.submit();
+    book.ledger.looked(&State::new(), &RunId::new("run"));
+}
+
+#[test]
+#[should_panic(expected = "run 1 is archived alive")]
+fn a_run_that_is_archived_before_its_end() {
+    let mut book = Book::new();
+    book.submit();
+    book.archive();
+}
+
+#[test]
+#[should_panic(expected = "was recorded as Succeeded")]
+fn an_outcome_that_its_record_does_not_hold() {
+    let mut book = Book::new();
+    let fence = book.submit();
+    book.end(fence, Ending::Failed(ExitReason::Code(1)));
+    let mut other = Book::new();
+    let fence = other.submit();
+    other.end(fence, Ending::Succeeded);
+    book.judge = other.judge;
+    book.archive();
+}
+
+#[test]
+#[should_panic(expected = "was accepted and has no record")]
+fn a_run_that_never_ends() {
+    let mut book = Book::new();
+    book.submit();
+    book.ledger.finish(&mut book.state);
+}
+
+#[test]
+#[should_panic(expected = "succeeded and is started again")]
+fn a_step_that_is_started_again() {
+    let mut book = Book::new();
+    let worker = Default::default();
+    let fence = book.submit();
+    let start = book.state.start_message(worker, fence).expect("it is leased");
+    book.end(fence, Ending::Succeeded);
+    book.judge.sent(&start);
+}
+
+/// Found by lives alone: this disk forgets its last entry at some crashes.
+#[test]
+#[should_panic(expected = "was applied, and the log ends")]
+fn a_disk_that_forgets() {
+    for seed in 0..50 {
+        let mut world = World::new(seed);
+        world.around.disk.forgets = true;
+        world.live(Span::from_secs(60));
+    }
+}
