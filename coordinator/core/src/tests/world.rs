@@ -241,6 +241,11 @@ impl World {
         let signs = of_run.map(|((_, path), status)| format!("{path}{}", sign(*status)));
         signs.collect::<Vec<_>>().join(" ")
     }
+
+    pub fn sees(&self, path: &str, name: &str) -> Option<String> {
+        let start = &self.running[&self.fence(path)];
+        start.scope.get(name).map(|value| value.spelled().to_owned())
+    }
 }
 
 pub fn snapshot(state: &mut State) -> Vec<Vec<u8>> {
