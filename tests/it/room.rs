@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,7 +25,6 @@ pub struct Room {
 pub struct Said {
     /// None: a signal ended it.
     pub code: Option<i32>,
-    pub signal: Option<i32>,
     pub out: String,
     pub err: String,
 }
@@ -177,7 +175,7 @@ impl Working {
             reader.map_or_else(String::new, |reader| reader.join().expect("a reader reads"))
         };
         let (out, err) = (text(self.out.take()), text(self.err.take()));
-        Said { code: status.code(), signal: status.signal(), out, err }
+        Said { code: status.code(), out, err }
     }
 }
 
