@@ -36,7 +36,10 @@ fn damaged(directory: &std::path::Path) -> Problem {
 }
 
 fn fault(info: &PanicHookInfo<'_>) -> Problem {
-    let said = info.payload_as_str().unwrap_or("it gave no reason");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let said = text.unwrap_or("it gave no reason");
     let place = info.location().map_or_else(String::new, ToString::to_string);
     Problem::new(Code::Internal, format!("a fault of this program: {said}"))
         .at(place)

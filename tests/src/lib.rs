@@ -1,1 +1,1 @@
-//! (empty room)
+//! What tests of several binaries share: nothing yet, for each keeps its own world.
