@@ -29,8 +29,8 @@ pub fn sync_all(paths: &[PathBuf]) -> Result<(), Problem> {
     for some in paths.chunks(SYNCS_AT_ONCE) {
         std::thread::scope(|scope| {
             let syncs = some.iter().map(|path| scope.spawn(|| sync_dir(path)));
-            let syncs = syncs.collect::<Vec<_>>().into_iter();
-            syncs.map(join).collect::<Result<(), Problem>>()
+            let mut syncs = syncs.collect::<Vec<_>>().into_iter();
+            syncs.try_for_each(join)
         })?;
     }
     Ok(())
