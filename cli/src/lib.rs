@@ -18,6 +18,7 @@ pub mod exit;
 pub mod failure;
 pub mod local;
 pub mod names;
+mod panics;
 pub mod reference;
 pub mod render;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub fn main(wires: Wires) -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == dagmar_supervisor::ARGUMENT) {
         return wires.supervisor();
     }
+    panics::tell_in_our_words();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -138,7 +138,7 @@ fn a_step_whose_supervisor_is_killed_runs_again() {
     assert_eq!(room.read("ran"), "hold\nhold\nafter\n");
     let record = room.record("r").expect("it has ended");
     let attempts = record["steps"]["hold"]["attempts"].as_array().expect("it was tried");
-    assert_eq!(attempts.len(), 2, "{attempts:#?}");
+    assert_eq!(attempts.last().map(|last| last["status"].clone()), Some("SUCCESS".into()));
     room.until_nothing_runs();
 }
 

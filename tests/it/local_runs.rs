@@ -93,9 +93,17 @@ fn seen(step: &Json) -> &Json {
 #[test]
 fn a_step_that_fails_is_shown_shortly_with_its_last_lines() {
     let room = Room::with(
-        "steps:\n  before: {command: echo fine}\n  work:\n    needs: [before]\n    command: |\n      \
-         for i in $(seq 200); do echo line $i; done\n      echo cannot parse row 2 >&2\n      \
-         exit 7\n  after: {needs: [work], command: echo never}\n",
+        "
+steps:
+  before: {command: echo fine}
+  work:
+    needs: [before]
+    command: |
+      for i in $(seq 200); do echo line $i; done
+      echo cannot parse row 2 >&2
+      exit 7
+  after: {needs: [work], command: echo never}
+",
     );
     let done = room.dagmar(&["run", "--run-id", "f"]);
     assert_eq!(done.code, Some(1));

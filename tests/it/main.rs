@@ -1,6 +1,7 @@
 //! The integration tests of the house, as one binary: its own rules among them.
 
 mod commands;
+mod damage;
 mod kills;
 mod local_runs;
 mod pages;

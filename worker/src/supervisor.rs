@@ -73,7 +73,9 @@ impl Supervisor {
             .arg0("dagmar-supervisor")
             .arg(dagmar_supervisor::ARGUMENT)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
+            // Whoever waits for the end of our own streams must not wait for it too.
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()?;
         let closing = Arc::new(AtomicBool::new(false));
         let reader =

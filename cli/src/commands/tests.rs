@@ -167,11 +167,20 @@ fn a_live_run_is_asked_through_its_owner() {
     assert_eq!(typed(&session, "resume greedy"), Err(Code::StillRunning));
 }
 
+/// As an owner does whose run has begun.
+fn leave_a_log(session: &Session) {
+    session.project.prepare().unwrap();
+    let log = session.project.live().join(RUN).join(live::LOG);
+    std::fs::create_dir_all(&log).unwrap();
+    std::fs::write(log.join("log.redb"), "something").unwrap();
+}
+
 #[test]
 fn an_interrupted_run_is_shown_and_goes_on() {
     let scratch = Scratch::new();
     let session = session(&scratch);
-    drop(Live::claim(&session.project, &RunId::new(RUN)).unwrap());
+    leave_a_log(&session);
+    drop(Live::adopt(&session.project, &RunId::new(RUN)).unwrap());
     for line in ["ls", "show greedy", "show greedy -o json", "why greedy"] {
         assert_eq!(typed(&session, line), Ok(Exit::Success), "{line}");
     }
@@ -189,8 +198,7 @@ fn an_owner_that_died_after_the_archive_left_an_ended_run() {
     assert_eq!(typed(&session, &format!("run {file} --run-id {RUN} -q")), Ok(Exit::Failed));
     // As if it had died before its line was written and its directory removed.
     std::fs::remove_file(session.project.index()).unwrap();
-    let dir = session.project.live().join(RUN);
-    std::fs::create_dir(&dir).unwrap();
+    leave_a_log(&session);
     drop(Live::adopt(&session.project, &RunId::new(RUN)).unwrap());
     assert_eq!(typed(&session, "show @latest"), Ok(Exit::Success));
     finish::settle(&session.project).unwrap();

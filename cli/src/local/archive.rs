@@ -49,7 +49,7 @@ pub fn write(project: &Project, story: Story, extras: Extras<'_>) -> Result<Mani
     fs::create_dir_all(&segments).map_err(|e| Problem::storage("make", &segments, &e))?;
 
     let graph = envelope::seal(Kind::Graph, GRAPH_VERSION, &story.graph);
-    files::write_durable(&aside.join("graph"), &graph)?;
+    files::write_new(&aside.join("graph"), &graph)?;
     let names = write_segments(&segments, story.entries)?;
     let logs = link_logs(extras.logs, &aside.join(LOGS))?;
     let manifest = Manifest {
@@ -61,14 +61,15 @@ pub fn write(project: &Project, story: Story, extras: Extras<'_>) -> Result<Mani
         program: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let sealed = seal_manifest(&manifest).map_err(|error| damaged(&aside, &error))?;
-    files::write_durable(&aside.join("manifest"), &sealed)?;
-    files::sync_dir(&segments)?;
-    files::sync_dir(&aside)?;
+    files::write_new(&aside.join("manifest"), &sealed)?;
+    let names = manifest.segments.iter().map(|name| segments.join(name.digest.to_string()));
+    let mut written: Vec<PathBuf> = names.collect();
+    written.extend([aside.join("graph"), aside.join("manifest"), segments, aside.clone()]);
+    files::sync_all(&written)?;
 
     Archive::open_at(aside.clone())?.verify()?;
     fs::rename(&aside, &place).map_err(|error| Problem::storage("name", &place, &error))?;
-    files::sync_dir(&home)?;
-    files::sync_dir(&project.runs())?;
+    files::sync_all(&[home, project.runs()])?;
     Ok(manifest)
 }
 
@@ -81,7 +82,7 @@ fn write_segments(dir: &Path, entries: Entries) -> Result<Vec<SegmentName>, Prob
         let path = dir.join(name.digest.to_string());
         // Content-addressed: the same segment again is there already.
         if !path.exists() {
-            files::write_durable(&path, &bytes)?;
+            files::write_new(&path, &bytes)?;
         }
         names.push(name);
         if names.len() > ARCHIVE_SEGMENTS_MAX {

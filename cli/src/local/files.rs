@@ -2,9 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 
 use dagmar_common::problem::Problem;
+
+/// Fsyncs that wait at the same time.
+const SYNCS_AT_ONCE: usize = 8;
 
 /// Replaces `path` by `bytes` at once; a reader sees the old file or the new one.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
@@ -13,13 +17,30 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     written.map_err(|error| Problem::storage("write", path, &error))
 }
 
-/// A new file whose bytes are on the disk when this returns.
-pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    let written = File::create_new(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
+/// A new file; [`sync_all`] makes it durable.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    let written = File::create_new(path).and_then(|mut file| file.write_all(bytes));
     written.map_err(|error| Problem::storage("write", path, &error))
+}
+
+/// Makes files and directories durable. Side by side, for a file system takes many fsyncs that
+/// come at once for one.
+pub fn sync_all(paths: &[PathBuf]) -> Result<(), Problem> {
+    for some in paths.chunks(SYNCS_AT_ONCE) {
+        std::thread::scope(|scope| {
+            let syncs = some.iter().map(|path| scope.spawn(|| sync_dir(path)));
+            let mut syncs = syncs.collect::<Vec<_>>().into_iter();
+            syncs.try_for_each(join)
+        })?;
+    }
+    Ok(())
+}
+
+fn join(sync: ScopedJoinHandle<'_, Result<(), Problem>>) -> Result<(), Problem> {
+    match sync.join() {
+        Ok(synced) => synced,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// Makes durable what names `dir` holds.

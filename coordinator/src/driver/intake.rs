@@ -31,6 +31,10 @@ impl Intake {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.paced.is_empty()
+    }
+
     /// Before everything that waits already, in this order.
     pub fn put_first(&mut self, commands: Vec<Command>) {
         for command in commands.into_iter().rev() {

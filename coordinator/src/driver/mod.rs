@@ -142,11 +142,16 @@ impl<L: Links> Driver<L> {
     }
 
     fn serve(&mut self) -> Result<(), DriverError> {
-        if self.waits_for_first {
+        // Whoever only looks or watches is not yet the first: a log without a run in it would be
+        // left if this process died between its first two writes.
+        while self.waits_for_first && self.intake.is_empty() && !self.stopping {
             match self.inputs.recv() {
                 Ok(input) => self.take(input)?,
                 Err(_) => return Ok(()),
             }
+        }
+        if self.stopping {
+            return Ok(());
         }
         self.take_all()?;
         self.work()?;
