@@ -110,7 +110,8 @@ fn advance<B: Brain>(cluster: &mut Cluster<B>, millis: &[u64]) -> bool {
     true
 }
 
-/// Faults stop, but for a worker that may be gone for good; true once everything that was asked for is done and said.
+/// Faults stop, but for a worker that may be gone for good; true once everything that was asked
+/// for is done and said.
 pub fn calm<B: Brain>(cluster: &mut Cluster<B>) -> bool {
     cluster.note(|| "-- faults stop --".into());
     if cluster.workers.len() > 1 && cluster.random.chance(1, 4) {

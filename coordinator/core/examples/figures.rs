@@ -84,6 +84,11 @@ impl Bench {
         }
         Payload::Staged(digest)
     }
+
+    fn has_ended(&self) -> bool {
+        let ends = |effect: &Effect| matches!(effect, Effect::Event(Event::RunEnded { .. }));
+        self.applied.effects.iter().any(ends)
+    }
 }
 
 fn report(name: &str, graph: &Graph, items: &str) {
@@ -103,15 +108,7 @@ fn report(name: &str, graph: &Graph, items: &str) {
     drop(bytes);
     let before = resident();
     bench.spent = Duration::ZERO;
-    bench.apply(vec![Command::Submit(Submit {
-        request: RequestId(1),
-        run: RunId::new("figures"),
-        generated: false,
-        tag: String::new(),
-        graph: graph_payload,
-        parameters,
-        context: Value::from_spelled("{}"),
-    })]);
+    bench.apply(vec![submission(graph_payload, parameters)]);
     let submitted = bench.spent;
     bench.spent = Duration::ZERO;
     bench.longest = Duration::ZERO;
@@ -121,12 +118,7 @@ fn report(name: &str, graph: &Graph, items: &str) {
     let mut frozen = Duration::ZERO;
     let cpu_before = cpu();
     loop {
-        let ended = bench
-            .applied
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Event(Event::RunEnded { .. })));
-        if ended {
+        if bench.has_ended() {
             break;
         }
         outcomes += waiting.len() as u64;
@@ -164,6 +156,18 @@ fn report(name: &str, graph: &Graph, items: &str) {
         "  resident memory grew by {grown:.1} MiB, {:.0} bytes a node",
         grown * 1024.0 * 1024.0 / done as f64
     );
+}
+
+fn submission(graph: Payload, parameters: Payload) -> Command {
+    Command::Submit(Submit {
+        request: RequestId(1),
+        run: RunId::new("figures"),
+        generated: false,
+        tag: String::new(),
+        graph,
+        parameters,
+        context: Value::from_spelled("{}"),
+    })
 }
 
 fn outcome(fence: Fence) -> Outcome {

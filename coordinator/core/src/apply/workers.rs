@@ -55,7 +55,8 @@ impl State {
             let held: BTreeSet<Fence> = hello.held.iter().map(|held| held.fence).collect();
             for fence in self.fences_of(worker) {
                 if !held.contains(&fence) {
-                    // In the process of its only coordinator it died with it, by no fault of a trial.
+                    // In the process of its only coordinator it died with it, by no fault of a
+                    // trial.
                     let counts = hello.born_ready.is_none();
                     self.lapse(entry, fence, Lapse::Lost { counts }, out);
                 }
