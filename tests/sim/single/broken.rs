@@ -221,6 +221,21 @@ fn a_run_that_never_ends() {
 }
 
 #[test]
+#[should_panic(expected = "a worker's capacity has leaked")]
+fn a_lease_that_is_left_over() {
+    let mut book = Book::new();
+    book.submit();
+    Ledger::default().finish(&mut book.state);
+}
+
+#[test]
+#[should_panic(expected = "the original is another state")]
+fn a_state_that_is_not_the_originals() {
+    let mut book = Book::new();
+    book.ledger.finish(&mut State::new());
+}
+
+#[test]
 #[should_panic(expected = "succeeded and is started again")]
 fn a_step_that_is_started_again() {
     let mut book = Book::new();

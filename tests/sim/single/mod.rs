@@ -24,7 +24,7 @@ use crate::kept;
 use crate::lease::number_from;
 use crate::random::Random;
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 
 /// How long the weather of a seed lasts.
 fn weather(seed: u64) -> Span {

@@ -56,7 +56,7 @@ impl World {
         let millis: &[&[u64]] = &[&[1, 20, 400, 3_000, 20_000], &[1, 5, 20, 100], &[20, 400]];
         worker.executor.habits = Habits { millis: random.pick(millis), writes: &WRITTEN };
         let climate = Climate::draw(&mut random);
-        let clients = Clients::new(1 + random.below(4) as u64, random.pick(&[100, 500, 2_000]));
+        let clients = Clients::new(2 + random.below(4) as u64, random.pick(&[50, 200, 1_000]));
         let around = Around::new(home, worker, Disk::new(REPLICA), random);
         World {
             around,
