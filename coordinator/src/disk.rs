@@ -1,7 +1,7 @@
 //! The disk thread: one durable write at a time, so that the driver collects while it waits.
 
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use dagmar_common::ids::LogIndex;
@@ -12,7 +12,7 @@ use crate::store::{Store, StoreError};
 
 /// Orders under way: the driver hands over one write and waits for its end before the next.
 const ORDERS_MAX: usize = 4;
-/// How long after the last write the watermark is made durable too.
+/// How long after a write the watermark is made durable too, whatever else is written.
 const WATERMARK_AFTER: Duration = Duration::from_secs(1);
 
 /// Where the log is, or how its first write makes it.
@@ -75,41 +75,35 @@ impl Drop for Disk {
 }
 
 fn serve(log: Log, wanted: &Receiver<Order>, driver: &Handle) -> Result<(), StoreError> {
-    let mut log = Some(log);
-    let mut store: Option<Box<dyn Store>> = None;
-    let mut unmarked = false;
+    let (mut store, mut make) = match log {
+        Log::Open(store) => (Some(store), None),
+        Log::New(make) => (None, Some(make)),
+    };
+    // Since when the watermark on the disk is behind the log.
+    let mut behind_since: Option<Instant> = None;
     loop {
-        let order = match wanted.recv_timeout(WATERMARK_AFTER) {
-            Ok(order) => order,
+        match wanted.recv_timeout(WATERMARK_AFTER) {
+            Ok(Order::Persist(persist)) => {
+                if let Some(store) = &mut store {
+                    store.persist(&persist)?;
+                } else if let Some(make) = make.take() {
+                    store = Some(make(&persist)?);
+                }
+                behind_since.get_or_insert_with(Instant::now);
+                answer(driver, persist.token);
+            }
+            Ok(Order::TruncateBefore(index)) => {
+                if let Some(store) = &mut store {
+                    store.truncate_before(index)?;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(store) = store.as_mut().filter(|_| unmarked) {
-                    store.sync_watermark()?;
-                    unmarked = false;
-                }
-                continue;
-            }
-        };
-        match (order, log.take()) {
-            (Order::Persist(first), Some(Log::New(make))) => {
-                store = Some(make(&first)?);
-                unmarked = true;
-                answer(driver, first.token);
-            }
-            (order, opened) => {
-                if let Some(Log::Open(opened)) = opened {
-                    store = Some(opened);
-                }
-                let Some(store) = &mut store else { continue };
-                match order {
-                    Order::Persist(persist) => {
-                        store.persist(&persist)?;
-                        unmarked = true;
-                        answer(driver, persist.token);
-                    }
-                    Order::TruncateBefore(index) => store.truncate_before(index)?,
-                }
-            }
+        }
+        let is_due = behind_since.is_some_and(|since| since.elapsed() >= WATERMARK_AFTER);
+        if let Some(store) = store.as_mut().filter(|_| is_due) {
+            store.sync_watermark()?;
+            behind_since = None;
         }
     }
 }

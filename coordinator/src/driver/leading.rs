@@ -80,9 +80,11 @@ impl Leading {
         intake.put_first(first);
     }
 
-    pub fn wakes_at(&self, state: &State, now: BootTime) -> BootTime {
+    /// While a write is out no entry can be proposed, so a deadline that has come waits for its end
+    /// and not for the clock.
+    pub fn wakes_at(&self, state: &State, now: BootTime, writing: bool) -> BootTime {
         let wakes_at = self.leader.wakes_at();
-        match (state.next_deadline(), &self.clock) {
+        match (state.next_deadline().filter(|_| !writing), &self.clock) {
             (Some(deadline), Some(clock)) => {
                 let due = now + clock.until(deadline, now);
                 wakes_at.min(due).min(self.proposed_at + DEADLINES_KEPT_EVERY)

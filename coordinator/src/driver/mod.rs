@@ -201,7 +201,8 @@ impl<L: Links> Driver<L> {
     fn patience(&mut self) -> Duration {
         let now = clock::boot();
         let links = self.links.wakes_at();
-        let leading = self.leading.as_ref().map(|leading| leading.wakes_at(&self.state, now));
+        let leading =
+            self.leading.as_ref().map(|leading| leading.wakes_at(&self.state, now, self.writing));
         let until = links.into_iter().chain(leading).fold(self.next_tick, BootTime::min);
         let patience = Duration::from_micros(until.0.saturating_sub(now.0));
         if self.watchers.remind() { patience.min(REMIND_AFTER) } else { patience }
