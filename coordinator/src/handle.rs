@@ -49,7 +49,9 @@ pub enum Interest {
 pub enum Watched {
     Event(Event),
     /// It fell behind and events were dropped: read the state, then go on.
-    Reset,
+    Reset {
+        missed: u64,
+    },
 }
 
 /// Events that one watcher may be behind; then it is told to read the state instead.

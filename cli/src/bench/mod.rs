@@ -197,7 +197,7 @@ impl Hops {
                     self.last = Some(now);
                 }
                 Watched::Event(_) => {}
-                Watched::Reset => {
+                Watched::Reset { .. } => {
                     // Events were dropped, the end perhaps among them.
                     let status =
                         handle.read(move |state| state.run(number).map(|run| run.status()));

@@ -91,7 +91,8 @@ fn layers(kind: NodeKind, tasks: u32) -> Section {
     for number in 0..tasks {
         let node = section.node(&format!("t{number}"), kind, true);
         let (layer, place) = (number / LAYER_WIDTH, number % LAYER_WIDTH);
-        for parent in 0..LAYER_PARENTS.min(if layer == 0 { 0 } else { LAYER_PARENTS }) {
+        let parents = if layer == 0 { 0 } else { LAYER_PARENTS };
+        for parent in 0..parents {
             // Neighbours at growing distances, so that a layer is one whole and not 1,000 chains.
             let below = (place + parent * 7) % LAYER_WIDTH;
             section.edge(NodeNo((layer - 1) * LAYER_WIDTH + below), EdgeKind::Needs, node);

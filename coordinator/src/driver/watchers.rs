@@ -15,14 +15,14 @@ pub struct Watchers {
 struct Watcher {
     interest: Interest,
     events: Sender<Watched>,
-    /// Events were dropped and it does not know yet.
-    behind: bool,
+    /// So many events were dropped and it does not know yet.
+    behind: u64,
 }
 
 impl Watchers {
     pub fn add(&mut self, interest: Interest, events: Sender<Watched>) {
         self.nodes_wanted |= interest == Interest::Nodes;
-        self.all.push(Watcher { interest, events, behind: false });
+        self.all.push(Watcher { interest, events, behind: 0 });
     }
 
     pub fn tell(&mut self, event: Event) {
@@ -37,30 +37,32 @@ impl Watchers {
 
     /// Tells those that are behind as soon as they have room; true while some are.
     pub fn remind(&mut self) -> bool {
-        self.all.retain_mut(|watcher| !watcher.behind || watcher.remind());
-        self.all.iter().any(|watcher| watcher.behind)
+        self.all.retain_mut(|watcher| watcher.behind == 0 || watcher.remind());
+        self.all.iter().any(|watcher| watcher.behind > 0)
     }
 }
 
 impl Watcher {
     /// False once it has gone away.
     fn tell(&mut self, event: &Event) -> bool {
-        if self.behind {
+        if self.behind > 0 {
+            self.behind += 1;
             return true;
         }
-        self.offer(Watched::Event(event.clone()))
+        self.offer(Watched::Event(event.clone()), 1)
     }
 
     fn remind(&mut self) -> bool {
-        self.behind = false;
-        self.offer(Watched::Reset)
+        let missed = std::mem::take(&mut self.behind);
+        self.offer(Watched::Reset { missed }, missed)
     }
 
-    fn offer(&mut self, what: Watched) -> bool {
+    /// `missed` events are lost where it has no room.
+    fn offer(&mut self, what: Watched, missed: u64) -> bool {
         match self.events.try_send(what) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
-                self.behind = true;
+                self.behind = missed;
                 true
             }
             Err(TrySendError::Disconnected(_)) => false,
@@ -90,7 +92,7 @@ mod tests {
         assert!(!watchers.remind());
         watchers.tell(started(5));
         let rest = watched.try_iter().collect::<Vec<_>>();
-        assert!(matches!(rest[..], [Watched::Reset, Watched::Event(_)]));
+        assert!(matches!(rest[..], [Watched::Reset { missed: 2 }, Watched::Event(_)]));
         drop(watched);
         watchers.tell(started(6));
         assert!(watchers.all.is_empty());

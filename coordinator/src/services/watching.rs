@@ -112,17 +112,17 @@ impl Watcher {
 
     /// Whether the run may have ended by now; None once nobody reads or nobody answers.
     fn tell_of(&mut self, several: impl IntoIterator<Item = Watched>) -> Option<bool> {
-        let (mut changed, mut is_over, mut is_behind) = (Vec::new(), false, false);
+        let (mut changed, mut is_over, mut count) = (Vec::new(), false, 0);
         for watched in several {
             match watched {
                 Watched::Event(event) => is_over |= self.sort(event, &mut changed),
-                Watched::Reset => is_behind = true,
+                Watched::Reset { missed } => count += missed,
             }
         }
-        if is_behind && !self.tell(Change::Missed { count: 1 }) {
+        if count > 0 && !self.tell(Change::Missed { count }) {
             return None;
         }
-        self.tell_changed(changed).then_some(is_over || is_behind)
+        self.tell_changed(changed).then_some(is_over || count > 0)
     }
 
     /// True if the run has ended.
