@@ -56,6 +56,7 @@ fn task(random: &mut Random) -> Task {
         backoff: random.chance(1, 2).then_some(backoff),
         time_limit: None,
         resources: Resources { cpu_millis: random.pick(&[250, 1_000, 1_000]) },
+        care: Default::default(),
     }
 }
 

@@ -141,6 +141,7 @@ fn start_of(fence: u64, path: &str, function: Function, cpu_millis: u32) -> Star
         backoff: None,
         time_limit: None,
         resources: Resources { cpu_millis },
+        care: Default::default(),
     };
     let name = TrialName {
         run: RunNo(1),

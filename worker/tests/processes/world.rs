@@ -205,6 +205,7 @@ fn start(fence: u64, command: Command) -> Start {
             backoff: None,
             time_limit: None,
             resources: Resources::default(),
+            care: Default::default(),
         }),
         scope: Scope::default(),
     }

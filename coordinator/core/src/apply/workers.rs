@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
+use dagmar_common::ids::{Fence, Incarnation, Session, WorkerId, WorkerNo};
 use dagmar_common::limits::LOST_AFTER;
 
 use crate::command::WorkerHello;
 use crate::effect::{Applied, Effect, Reply};
 use crate::rules::Entry;
-use crate::rules::end::Lapse;
+use crate::rules::end::{Lapse, Loss};
 use crate::state::State;
 use crate::state::worker::{Readiness, Reign, WorkerRow};
 
@@ -36,6 +36,9 @@ impl State {
             None => self.new_worker(entry, &hello),
         };
         let row = self.workers.get_mut(worker);
+        if row.readiness == Readiness::Removed {
+            return Reply::Dropped;
+        }
         if hello.incarnation.number < row.incarnation.number
             || (hello.incarnation.number == row.incarnation.number
                 && hello.incarnation.nonce != row.incarnation.nonce)
@@ -46,18 +49,21 @@ impl State {
         row.incarnation = hello.incarnation;
         row.name = hello.name.into();
         row.labels = hello.labels.into();
-        row.lost_after = hello.lost_after.unwrap_or(LOST_AFTER);
+        let lost_after = hello.lost_after.unwrap_or(LOST_AFTER);
+        row.lost_after = lost_after;
         let before = std::mem::replace(&mut row.cpu_millis, hello.cpu_millis);
         self.workers.capacity += u64::from(hello.cpu_millis);
         self.workers.capacity -= u64::from(before);
         self.suspend(worker, entry);
         if is_newer {
+            // In the process of its only coordinator all died with it, and was swept: no trial's
+            // fault, and nothing is left to wait for.
+            let may_run_for = hello.born_ready.is_none().then_some(lost_after);
+            let loss = Loss { started: true, counts: may_run_for.is_some(), may_run_for };
             let held: BTreeSet<Fence> = hello.held.iter().map(|held| held.fence).collect();
             for fence in self.fences_of(worker) {
                 if !held.contains(&fence) {
-                    // In the process of its only coordinator it died with it: no trial's fault.
-                    let counts = hello.born_ready.is_none();
-                    self.lapse(entry, fence, Lapse::Lost { counts }, out);
+                    self.lapse(entry, fence, Lapse::Lost(loss), out);
                 }
             }
             out.effects.push(Effect::Stale { worker });
@@ -89,12 +95,23 @@ impl State {
             last: 0,
             ahead: 0,
             reserved_for: None,
+            drains: false,
         });
         worker
     }
 
-    pub(super) fn worker_ready(&mut self, worker: WorkerId, session: Session) -> Reply {
+    pub(super) fn worker_ready(
+        &mut self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+        session: Session,
+    ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
+        let row = self.workers.get(worker);
+        let is_over = row.readiness == Readiness::Removed || session < row.session;
+        if is_over || row.incarnation != incarnation {
+            return Reply::Dropped;
+        }
         self.make_worker_ready(worker, session);
         Reply::Done
     }
@@ -156,13 +173,16 @@ impl State {
             (started.iter().collect(), unsent.iter().collect());
         for fence in self.fences_of(worker) {
             // Not known to have started: the worker was not lost under it.
-            let counts = started.contains(&fence) && !unsent.contains(&fence);
-            self.lapse(entry, fence, Lapse::Lost { counts }, out);
+            let (started, unsent) = (started.contains(&fence), unsent.contains(&fence));
+            let counts = started && !unsent;
+            // It was away for so long that what was exclusive has stopped.
+            let loss = Loss { started: !unsent, counts, may_run_for: None };
+            self.lapse(entry, fence, Lapse::Lost(loss), out);
         }
         Reply::Done
     }
 
-    fn fences_of(&self, worker: WorkerNo) -> Vec<Fence> {
+    pub(super) fn fences_of(&self, worker: WorkerNo) -> Vec<Fence> {
         self.leases_of(worker).collect()
     }
 }

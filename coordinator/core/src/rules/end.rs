@@ -24,9 +24,30 @@ use crate::state::trial::{TrialRest, TrialRow};
 pub(crate) enum Lapse {
     /// Given back by its worker; nothing runs. `waits`: granted again at once it would only come
     /// back at once.
-    Returned { waits: bool },
-    /// Its worker is gone; `counts`: its process had started, as far as anybody knows.
-    Lost { counts: bool },
+    Returned {
+        started: bool,
+        waits: bool,
+    },
+    Lost(Loss),
+}
+
+/// Its worker is gone, or no longer knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// Its process may have started: what nobody knows counts as started.
+    pub started: bool,
+    /// It is known to have started under that worker: one more towards the crash limit.
+    pub counts: bool,
+    /// Its process may still run, and stops by itself within this time if it is exclusive.
+    pub may_run_for: Option<Span>,
+}
+
+/// What becomes of a trial without its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Ready,
+    Waits(Span),
+    Ends(NodeStatus, Why),
 }
 
 impl Turn<'_> {
@@ -163,53 +184,81 @@ impl Turn<'_> {
     }
 
     /// The lease, no longer live, ended without an outcome. The trial is ready again and spends no
-    /// attempt, unless its run has stopped or too many workers were lost under it.
+    /// attempt, unless its run has stopped, too many workers were lost under it, or it may have
+    /// run and may not run twice.
     pub fn lapse(&mut self, fence: Fence, lease: &LeaseRow, lapse: Lapse) {
         let row = lease.node;
         self.run.leases -= 1;
         self.touch();
-        let node = self.run.nodes.get_mut(row);
-        let number = node.failed + 1;
-        let seen = node.view.clone();
-        let is_stopped = self.run.stop.is_some();
-        let is_over = lapse == (Lapse::Lost { counts: true }) && {
-            node.crashes += 1;
-            node.crashes >= CRASH_LIMIT
+        let after = self.after(row, lapse);
+        let status = match (after, lapse) {
+            (After::Ends(_, Why::Unknown), _) => Some(AttemptStatus::Unknown),
+            (_, Lapse::Returned { .. }) => None,
+            _ if self.run.stop.is_some() => Some(AttemptStatus::Cancelled),
+            _ => Some(AttemptStatus::Lost),
         };
-        if matches!(lapse, Lapse::Lost { .. }) {
-            let status = if is_stopped { AttemptStatus::Cancelled } else { AttemptStatus::Lost };
-            self.add_trial(
-                row,
-                TrialRow {
-                    previous: NONE,
-                    worker: lease.worker,
-                    number,
-                    status,
-                    reason: None,
-                    began: WallTime::default(),
-                    took: Span::default(),
-                    granted: lease.granted,
-                    recorded: self.entry.index.0,
-                    seen,
-                    rest: None,
-                },
-            );
+        if let Some(status) = status {
+            self.add_lost_trial(row, lease, status);
         }
-        if is_stopped || is_over {
-            self.leases.remove(fence);
-            self.leases.bury(fence);
-        }
-        match (is_stopped, lapse) {
-            (true, Lapse::Returned { .. }) => {
-                self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
+        match after {
+            After::Ready => self.make_ready(row),
+            After::Waits(wait) => self.back_off(row, wait),
+            After::Ends(status, why) => {
+                self.leases.remove(fence);
+                self.leases.bury(fence);
+                self.end_node(row, status, why, NONE);
             }
-            (true, Lapse::Lost { .. }) => {
-                self.end_node(row, NodeStatus::Cancelled, Why::CancelUnconfirmed, NONE);
-            }
-            _ if is_over => self.end_node(row, NodeStatus::Failed, Why::CrashLimit, NONE),
-            (false, Lapse::Returned { waits: true }) => self.back_off(row, NOT_STARTED_WAITS),
-            _ => self.make_ready(row),
         }
+    }
+
+    fn after(&mut self, row: u32, lapse: Lapse) -> After {
+        let care = self.task(row).map(|task| task.care).unwrap_or_default();
+        let started = match lapse {
+            Lapse::Returned { started, .. } | Lapse::Lost(Loss { started, .. }) => started,
+        };
+        let is_stopped = self.run.stop.is_some();
+        match lapse {
+            Lapse::Returned { .. } if is_stopped => {
+                return After::Ends(NodeStatus::Cancelled, Why::RunStopped);
+            }
+            Lapse::Lost(_) if is_stopped => {
+                return After::Ends(NodeStatus::Cancelled, Why::CancelUnconfirmed);
+            }
+            _ if care.once && started => return After::Ends(NodeStatus::Failed, Why::Unknown),
+            _ => {}
+        }
+        let loss = match lapse {
+            Lapse::Returned { waits: true, .. } => return After::Waits(NOT_STARTED_WAITS),
+            Lapse::Returned { .. } => return After::Ready,
+            Lapse::Lost(loss) => loss,
+        };
+        let node = self.run.nodes.get_mut(row);
+        node.crashes += u8::from(loss.counts);
+        if node.crashes >= CRASH_LIMIT {
+            return After::Ends(NodeStatus::Failed, Why::CrashLimit);
+        }
+        match loss.may_run_for.filter(|_| care.exclusive) {
+            Some(wait) => After::Waits(wait),
+            None => After::Ready,
+        }
+    }
+
+    fn add_lost_trial(&mut self, row: u32, lease: &LeaseRow, status: AttemptStatus) {
+        let node = self.run.nodes.get(row);
+        let trial = TrialRow {
+            previous: NONE,
+            worker: lease.worker,
+            number: node.failed + 1,
+            status,
+            reason: None,
+            began: WallTime::default(),
+            took: Span::default(),
+            granted: lease.granted,
+            recorded: self.entry.index.0,
+            seen: node.view.clone(),
+            rest: None,
+        };
+        self.add_trial(row, trial);
     }
 
     /// The run stops, and this node waits for a worker or a timer, or runs.

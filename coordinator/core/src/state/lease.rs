@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dagmar_common::ids::{Fence, WorkerNo};
 
+/// A fence is its restore epoch above these bits, and a counter in them.
+const EPOCH_SHIFT: u32 = 48;
 /// Fences side by side in one page.
 const PAGE_FENCES: u64 = 64;
 /// Fences that came to nothing and are still told from recorded ones; the oldest is forgotten.
@@ -32,6 +34,8 @@ pub(crate) struct LeaseRow {
 pub(crate) struct Leases {
     pages: BTreeMap<u64, LeasePage>,
     pub last_fence: u64,
+    /// The last fence of each epoch that a restore has ended.
+    pub epochs: Vec<u64>,
     /// Fences that ended without an outcome; all others of the past were recorded.
     pub dead: BTreeSet<u64>,
 }
@@ -85,9 +89,21 @@ impl Leases {
     /// An outcome with this fence stands already.
     pub fn was_recorded(&self, fence: Fence) -> bool {
         fence.0 != 0
-            && fence.0 <= self.last_fence
+            && self.was_given(fence)
             && self.get(fence).is_none()
             && !self.dead.contains(&fence.0)
+    }
+
+    /// A restored cluster knows nothing of what the other one gave after the backup.
+    fn was_given(&self, fence: Fence) -> bool {
+        let epoch = (fence.0 >> EPOCH_SHIFT) as usize;
+        fence.0 <= self.epochs.get(epoch).copied().unwrap_or(self.last_fence)
+    }
+
+    /// From here on fences are above all that any cluster of the past can have given.
+    pub fn begin_epoch(&mut self) {
+        self.epochs.push(self.last_fence);
+        self.last_fence = (self.epochs.len() as u64) << EPOCH_SHIFT;
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Fence, &LeaseRow)> {

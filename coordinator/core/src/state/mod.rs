@@ -16,7 +16,7 @@ pub(crate) mod worker;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 
-use dagmar_common::ids::{Digest, LogIndex, RunId, RunNo, WorkerId, WorkerNo};
+use dagmar_common::ids::{ClusterId, Digest, LogIndex, RunId, RunNo, WorkerId, WorkerNo};
 use dagmar_common::record::RunStatus;
 use dagmar_common::time::{LogTime, WallTime};
 
@@ -33,6 +33,8 @@ use worker::{Reign, Workers};
 /// The state machine. [`State::apply`] alone changes it.
 #[derive(Debug)]
 pub struct State {
+    /// Zero unless it was restored from another cluster's backup.
+    pub(crate) cluster: ClusterId,
     pub(crate) time: LogTime,
     pub(crate) last_applied: LogIndex,
     pub(crate) reign: Reign,
@@ -87,6 +89,7 @@ impl Freeze for Summary {}
 impl State {
     pub fn new() -> Self {
         State {
+            cluster: ClusterId::default(),
             time: LogTime::default(),
             last_applied: LogIndex::default(),
             reign: Reign::default(),

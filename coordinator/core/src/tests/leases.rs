@@ -8,7 +8,7 @@ use dagmar_common::record::{AttemptStatus, RunStatus};
 use dagmar_common::time::Span;
 
 use super::drawing::{graph, task};
-use super::world::{WORKER, World, hello, outcome};
+use super::world::{WORKER, World, hello, life, outcome};
 use crate::ask::{Lack, Reason, why};
 use crate::command::Command;
 use crate::effect::{Effect, Reply};
@@ -35,7 +35,12 @@ fn row_28_attempts_and_their_backoff() {
     assert_eq!(attempts, [failed, failed, AttemptStatus::Succeeded]);
 }
 
-fn attempts(world: &World, run: dagmar_common::ids::RunNo) -> Vec<AttemptStatus> {
+pub fn ready(worker: WorkerId, incarnation: u64, session: u64) -> Command {
+    let (incarnation, session) = (life(incarnation), Session(session));
+    Command::WorkerReady { worker, incarnation, session }
+}
+
+pub fn attempts(world: &World, run: dagmar_common::ids::RunNo) -> Vec<AttemptStatus> {
     let records = world.state.node_records(run).expect("it is not archived");
     let nodes = records.filter_map(|entry| match entry {
         dagmar_common::record::Entry::Node(node) => Some(node),
@@ -126,7 +131,7 @@ fn a_lost_worker_loses_its_leases_only_after_its_time() {
         panic!("it waits for a worker")
     };
     assert_eq!(workers, [("w7".into(), Lack::Lost)]);
-    world.apply(vec![Command::WorkerReady { worker: WORKER, session: Session(2) }]);
+    world.apply(vec![ready(WORKER, 1, 2)]);
     let again = world.fence("a");
     assert!(again > fence);
     // What the lost one comes back with is late.
@@ -143,8 +148,7 @@ fn a_trial_under_which_workers_are_lost_again_and_again_fails() {
     for life in 2..=u64::from(CRASH_LIMIT) + 1 {
         let mut hello = hello(WORKER, life, 1);
         hello.born_ready = None;
-        let ready = Command::WorkerReady { worker: WORKER, session: Session(life) };
-        world.apply(vec![Command::Hello(hello), ready]);
+        world.apply(vec![Command::Hello(hello), ready(WORKER, life, life)]);
         world.settle();
     }
     assert_eq!(world.ended.get(&run), Some(&RunStatus::Failed));
@@ -160,7 +164,7 @@ fn a_new_leader_grants_only_to_workers_ready_under_it() {
         panic!("it waits for a worker")
     };
     assert!(matches!(workers[..], [(_, Lack::Suspended { .. })]));
-    world.apply(vec![Command::WorkerReady { worker: WORKER, session: Session(5) }]);
+    world.apply(vec![ready(WORKER, 1, 5)]);
     assert_eq!(world.paths(), ["a"]);
 }
 
