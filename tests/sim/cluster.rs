@@ -185,7 +185,10 @@ impl<B: Brain> Cluster<B> {
                     self.note(|| format!("w{at} stops {fence}: {why:?}"));
                     self.stopped(at, fence, why);
                 }
-                worker::Output::Run(_) | worker::Output::Forget(_) | worker::Output::Rejoin => {}
+                worker::Output::Run(_)
+                | worker::Output::Deadline(_)
+                | worker::Output::Forget(_)
+                | worker::Output::Rejoin => {}
             }
         }
     }

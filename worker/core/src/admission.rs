@@ -43,17 +43,17 @@ impl Admission {
         self.aside.insert(start.fence, (trial, start));
     }
 
-    /// The first that may begin now; its cpus are taken.
-    pub fn next(&mut self) -> Option<Start> {
+    /// The first that `may` begin now; its cpus are taken. Those that may not hold nobody back.
+    pub fn next(&mut self, may: impl Fn(&Start) -> bool) -> Option<Start> {
         let fits = |start: &Start| {
             let need = self.need(start.task.resources.cpu_millis);
             need == 0 || self.used_millis + need <= u64::from(self.capacity_millis)
         };
-        let first = self.waiting.values().next()?;
+        let first = self.waiting.values().find(|start| may(start))?;
         let fence = if fits(first) {
             first.fence
         } else {
-            let mut free = self.waiting.values();
+            let mut free = self.waiting.values().filter(|start| may(start));
             free.find(|start| start.task.resources.cpu_millis == 0)?.fence
         };
         let start = self.waiting.remove(&fence)?;

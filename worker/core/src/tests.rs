@@ -14,6 +14,8 @@ use dagmar_common::value::Value;
 
 use super::*;
 
+mod exclusive;
+
 /// One agent of two cpus, with a leader played by the test.
 struct Desk {
     agent: Agent,
@@ -119,6 +121,7 @@ fn describe(output: &Output) -> String {
             format!("forgets {:?}", fences.iter().map(|fence| fence.0).collect::<Vec<_>>())
         }
         Output::Rejoin => "rejoins".into(),
+        Output::Deadline(at) => format!("until {}.{}", at.0 / 1_000_000, at.0 / 100_000 % 10),
     }
 }
 
