@@ -20,7 +20,7 @@ use tracing::{error, warn};
 use super::listen::{Listener, not_started};
 use crate::logs::segments::Segments;
 use crate::records::{Left, Records};
-use crate::supervisor::{Mark, Supervisor, this_program};
+use crate::supervisor::{Mark, Supervisor, Tie, this_program};
 use crate::task::environment::{Environments, Prepared, ScopeKey};
 
 /// Where and how tasks run.
@@ -128,7 +128,7 @@ impl Processes {
         let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
         let shared = Arc::new(Shared { state: Mutex::new(state), logs });
         let mut listener = Listener::new(shared.clone());
-        let supervisor = Supervisor::start(&config.program, mark, move |said| {
+        let supervisor = Supervisor::start(&config.program, mark, &Tie::Dies, move |said| {
             let reports = listener.hear(said);
             if !reports.is_empty() {
                 tell(reports);
@@ -217,6 +217,8 @@ impl Processes {
             time_limit_us: start.task.time_limit.map(|limit| limit.0),
             grace_us: self.grace_us,
             output_max: LOG_BYTES_MAX,
+            // In the process of its only coordinator it dies with it.
+            exclusive: false,
         }));
         state.records.asked(fence);
         state.running.insert(fence, Running { key, output, program, began: None });

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::protocol::{Cause, Event, Held, OnClose, Request, Spawn};
+use crate::control::End;
+use crate::protocol::{Cause, Event, Request, Spawn};
 use crate::serve::{Supervisor, Which, token};
 use crate::spawn::Job;
 use crate::task::{Asked, Task};
@@ -13,7 +14,8 @@ impl Supervisor {
     /// Reads all that is there. An error: the daemon is gone, or speaks otherwise.
     pub(crate) fn read_requests(&mut self, now: u64) -> Result<(), ()> {
         loop {
-            match self.frames.read_from(&self.control) {
+            let Some(control) = &self.control else { return Ok(()) };
+            match self.frames.read_from(control) {
                 Ok(0) => return Err(()),
                 Ok(_) => {}
                 Err(Errno::AGAIN) => return Ok(()),
@@ -46,30 +48,32 @@ impl Supervisor {
             return Err(());
         }
         match request {
-            Request::Hello { on_close: OnClose::Kill, mark } => {
+            Request::Hello { on_close, mark } => {
                 self.greeted = true;
-                self.environments.set_mark(mark);
-                self.outgoing.push(&Event::Welcome { pid: std::process::id() });
+                self.on_close = on_close;
+                // Processes carry the first one.
+                if self.environments.mark().is_empty() {
+                    self.environments.set_mark(mark);
+                }
+                if self.is_listed {
+                    self.welcome();
+                }
             }
             Request::Environment { number, over, entries } => {
                 self.environments.define(number, over, entries);
             }
             Request::Forget { number } => self.environments.forget(number),
-            Request::Spawn(spawn) => self.start(&spawn),
+            Request::Spawn(spawn) => self.start(&spawn, now),
             Request::Stop { fence, grace_us } => {
                 self.ask_fence(fence, Asked::Stop { grace_us }, now);
             }
             Request::Kill { fence } => self.ask_fence(fence, Asked::Kill, now),
-            Request::List => {
-                let held = self.tasks.each().map(|task| Held {
-                    fence: task.fence,
-                    pid: task
-                        .process
-                        .as_ref()
-                        .map(|process| process.pid.as_raw_nonzero().get().unsigned_abs()),
-                });
-                let held = Event::Held(held.collect());
-                self.outgoing.push(&held);
+            Request::List => self.list(),
+            Request::Heard { fence } => {
+                self.unheard.remove(&fence);
+            }
+            Request::Deadline { at_us } => {
+                self.deadline = self.deadline.max(Some(at_us));
             }
             Request::Shutdown { grace_us } => {
                 self.closing = true;
@@ -81,7 +85,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start(&mut self, spawn: &Spawn<'_>) {
+    fn start(&mut self, spawn: &Spawn<'_>, now: u64) {
         let environment = self.environments.get(spawn.environment);
         let Some(environment) = environment.filter(|_| !self.closing) else {
             self.outgoing.push(&Event::Refused { fence: spawn.fence, started: false });
@@ -92,10 +96,15 @@ impl Supervisor {
             self.outgoing.push(&Event::Refused { fence: spawn.fence, started: true });
             return;
         }
+        if spawn.exclusive && !self.may_begin_exclusive(now) {
+            self.tell_end(End::NeverBegan { fence: spawn.fence });
+            return;
+        }
         let slot = self.tasks.insert(Task::new(spawn));
         self.outstanding += 1;
         self.spawners.push(Job {
             slot,
+            guarded: spawn.exclusive.then(|| (self.environments.mark().to_vec(), spawn.fence)),
             token: token(slot, Which::Process),
             environment,
             additions: spawn.additions.to_packed(),
@@ -118,7 +127,7 @@ impl Supervisor {
             if self.spawners.take_back(slot) {
                 self.outstanding -= 1;
                 self.tasks.remove(slot);
-                self.outgoing.push(&Event::NeverBegan { fence });
+                self.tell_end(End::NeverBegan { fence });
             } else {
                 task.asked = Some(asked);
             }
