@@ -101,8 +101,7 @@ impl Shell {
                 Output::Run(start) => self.orders.starts.push(start),
                 Output::Stop { fence, why: Stop::Cancelled } => self.orders.cancels.push(fence),
                 Output::Stop { fence, why: Stop::NotLeased } => self.orders.kills.push(fence),
-                // In the process of its only coordinator there is none to hold.
-                Output::Deadline(_) => {}
+                Output::Deadline(at) => self.processes.hold(at),
                 // Nothing is spooled here, and a worker of one process has nowhere else to join.
                 Output::Forget(_) | Output::Rejoin => {}
             }

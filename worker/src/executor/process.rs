@@ -11,7 +11,7 @@ use dagmar_common::graph::{Command, Function, Shell};
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::{Begun, Outcome, Start};
 use dagmar_common::limits::{GRACE, LOG_BYTES_MAX};
-use dagmar_common::time::{Span, WallTime};
+use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch, Spawn};
 use rustix::io::Errno;
@@ -36,6 +36,9 @@ pub struct Config {
     pub program: PathBuf,
     /// Between TERM and KILL.
     pub grace: Span,
+    /// What becomes of tasks without this process. Those of a local run die with it, and need no
+    /// deadline: its coordinator dies too.
+    pub tie: Tie,
 }
 
 impl Config {
@@ -47,6 +50,7 @@ impl Config {
             environment: std::env::vars_os().collect(),
             program: this_program(),
             grace: GRACE,
+            tie: Tie::Dies,
         }
     }
 }
@@ -71,6 +75,7 @@ pub struct Processes {
     shared: Arc<Shared>,
     directory: Packed,
     grace_us: u64,
+    has_deadlines: bool,
 }
 
 pub(super) struct Shared {
@@ -128,7 +133,7 @@ impl Processes {
         let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
         let shared = Arc::new(Shared { state: Mutex::new(state), logs });
         let mut listener = Listener::new(shared.clone());
-        let supervisor = Supervisor::start(&config.program, mark, &Tie::Dies, move |said| {
+        let supervisor = Supervisor::start(&config.program, mark, &config.tie, move |said| {
             let reports = listener.hear(said);
             if !reports.is_empty() {
                 tell(reports);
@@ -139,7 +144,8 @@ impl Processes {
         if !directory.push(config.directory.as_os_str().as_bytes()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory with a NUL"));
         }
-        Ok(Processes { supervisor, shared, directory, grace_us: config.grace.0 })
+        let (grace_us, has_deadlines) = (config.grace.0, config.tie != Tie::Dies);
+        Ok(Processes { supervisor, shared, directory, grace_us, has_deadlines })
     }
 
     pub fn logs(&self) -> &Arc<Segments> {
@@ -158,7 +164,8 @@ impl Processes {
                 Err(report) => reports.push(report),
             }
         }
-        if let Err(error) = state.records.write() {
+        let is_careful = starts.iter().any(|start| !start.task.care.is_none());
+        if let Err(error) = state.records.write().and_then(|()| state.records.sync(is_careful)) {
             // A start that cannot be recorded does not happen.
             error!("cannot record starts: {error}; they are given back");
             for fence in asked {
@@ -217,8 +224,7 @@ impl Processes {
             time_limit_us: start.task.time_limit.map(|limit| limit.0),
             grace_us: self.grace_us,
             output_max: LOG_BYTES_MAX,
-            // In the process of its only coordinator it dies with it.
-            exclusive: false,
+            exclusive: start.task.care.exclusive && self.has_deadlines,
         }));
         state.records.asked(fence);
         state.running.insert(fence, Running { key, output, program, began: None });
@@ -240,6 +246,13 @@ impl Processes {
         for fence in fences {
             batch.push(&Request::Kill { fence: fence.0 });
         }
+        self.send(&batch);
+    }
+
+    /// Exclusive tasks may live until then.
+    pub fn hold(&self, deadline: BootTime) {
+        let mut batch = RequestBatch::default();
+        batch.push(&Request::Deadline { at_us: deadline.0 });
         self.send(&batch);
     }
 

@@ -3,15 +3,19 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use dagmar_common::graph::{Care, Task};
+use dagmar_common::lease::Start;
+use dagmar_common::time::BootTime;
 use dagmar_supervisor::protocol::{Event, Held, Request, RequestBatch, Spawn};
 use dagmar_supervisor::{clock, family, packed::Packed};
 use dagmar_worker::supervisor::{Mark, Said, Supervisor, Tie, kill_marked, this_program};
 
-use crate::world::eventually;
+use crate::world::{World, eventually, script};
 
 /// The role of a daemon that will be killed: `__daemon ROOT MARK WAIT_MS`.
 pub const DAEMON: &str = "__daemon";
@@ -283,6 +287,30 @@ pub fn an_exclusive_task_lives_under_its_deadline() {
     assert_eq!(next.listed(), [4], "what is not exclusive goes on");
     next.hears("3 Signal(9) Deadline");
     next.supervisor.shut_down(Duration::from_secs(1));
+}
+
+/// The same through the executor: stopped by us, so there is no outcome.
+pub fn an_exclusive_trial_is_returned_at_its_deadline() {
+    let place = Place::new(PATIENCE);
+    let mut world = World::with(|config| config.tie = place.tie());
+    world.run(&[exclusive(script(1, "touch began"))]);
+    assert!(!world.returned(1), "nobody was heard yet");
+    let until = |seconds| BootTime(clock::boot_us() + seconds * SECOND_US);
+    world.executor().hold(until(2));
+    world.run(&[exclusive(script(2, "exec sleep 1000")), script(3, "exec sleep 1000")]);
+    world.begun(2);
+    world.begun(3);
+    assert!(world.returned(2));
+    assert_eq!(world.alive().len(), 1);
+    assert!(!world.file("began").exists());
+    world.executor().shut_down();
+    assert!(world.returned(3));
+}
+
+fn exclusive(mut start: Start) -> Start {
+    let care = Care { exclusive: true, once: false };
+    start.task = Arc::new(Task { care, ..(*start.task).clone() });
+    start
 }
 
 /// Daemon and supervisor die at one moment: nobody is left who would hold a deadline.

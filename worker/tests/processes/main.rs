@@ -49,6 +49,10 @@ const TESTS: &[(&str, fn())] = &[
         "an_exclusive_task_lives_under_its_deadline",
         kept::an_exclusive_task_lives_under_its_deadline,
     ),
+    (
+        "an_exclusive_trial_is_returned_at_its_deadline",
+        kept::an_exclusive_trial_is_returned_at_its_deadline,
+    ),
     ("an_exclusive_task_does_not_outlive_both", kept::an_exclusive_task_does_not_outlive_both),
 ];
 
