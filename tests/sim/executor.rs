@@ -76,7 +76,9 @@ impl Executor {
         let record = Record { run, path: path.clone(), cpu_millis, exit: None };
         self.records.insert(start.fence, record);
         let lasts = random.pick(self.habits.millis) + random.below(50) as u64;
-        let ends = now + Span::from_millis(lasts);
+        // Longer than a worker may be away: what is exclusive then meets its deadline.
+        let is_long = start.task.care.exclusive && random.chance(1, 4);
+        let ends = now + Span::from_millis(lasts) + Span::from_secs(if is_long { 100 } else { 0 });
         let (attempt, care) = (start.name.attempt, start.task.care);
         let process =
             Process { run, path, attempt, care, began: None, ends, stopped: None, overdue: false };

@@ -1,10 +1,10 @@
 //! What this worker started and what of it has ended: appended, and read after a crash.
 //!
 //! It survives the death of every process; after the death of the host nothing of it is needed,
-//! for then no process is left. Only the start of what may not run twice is fsynced. Version 1 of a record's body, little-endian: `1 | boot id 36
-//! bytes | mark 36 bytes` opens a supervisor; `2 | fence u64` is written before a start is asked
-//! for; `3 | fence u64 | pid u32 | microseconds since boot u64` when it began; `4 | fence u64`
-//! when nothing of it runs any more.
+//! for then no process is left. Only the start of what may not run twice is fsynced. Version 1 of a
+//! record's body, little-endian: `1 | boot id 36 bytes | mark 36 bytes` opens a supervisor;
+//! `2 | fence u64` is written before a start is asked for; `3 | fence u64 | pid u32 | microseconds
+//! since boot u64` when it began; `4 | fence u64` when nothing of it runs any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};

@@ -9,7 +9,7 @@ use bincode::config::{self, Configuration};
 use bincode::{Decode, Encode};
 use dagmar_common::envelope::{self, EnvelopeError, Kind};
 use dagmar_common::ids::{
-    ClusterId, Digest, Fence, Incarnation, RequestId, RunId, Session, Term, WorkerId,
+    ClusterId, Digest, Incarnation, RequestId, RunId, Session, Term, WorkerId,
 };
 use dagmar_common::lease::{
     Ending, ExitReason, Held, HeldAs, LogPlace, Outcome, Output, OutputWay, Returned,
@@ -17,6 +17,7 @@ use dagmar_common::lease::{
 use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 
+use super::fences::Fences;
 use crate::command::{Batch, Command, Payload, Submit, WorkerHello};
 
 const VERSION: u16 = 1;
@@ -179,32 +180,6 @@ fn read<T: Decode<()>>(bytes: &[u8]) -> Result<T, StoredError> {
 fn open<T: Decode<()>>(kind: Kind, bytes: &[u8]) -> Result<T, StoredError> {
     let (_, body) = envelope::open(kind, VERSION, bytes).map_err(StoredError::Envelope)?;
     read(body)
-}
-
-/// Fences as differences, each to the one before it.
-#[derive(Default)]
-struct Fences(u64);
-
-impl Fences {
-    fn pack(&mut self, fence: Fence) -> i64 {
-        let before = std::mem::replace(&mut self.0, fence.0);
-        fence.0.wrapping_sub(before) as i64
-    }
-
-    fn unpack(&mut self, difference: i64) -> Fence {
-        self.0 = self.0.wrapping_add(difference as u64);
-        Fence(self.0)
-    }
-
-    fn pack_all(fences: &[Fence]) -> Vec<i64> {
-        let mut packed = Fences::default();
-        fences.iter().map(|fence| packed.pack(*fence)).collect()
-    }
-
-    fn unpack_all(packed: Vec<i64>) -> Vec<Fence> {
-        let mut fences = Fences::default();
-        packed.into_iter().map(|difference| fences.unpack(difference)).collect()
-    }
 }
 
 impl From<&Batch> for BatchV1 {
