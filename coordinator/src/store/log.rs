@@ -73,7 +73,7 @@ impl LogFile {
         // 1. Its bytes, 2. its name, 3. that the name is there: durable one after another.
         log.bytes.born().map_err(StoreError::io("fsync", &unborn))?;
         std::fs::rename(&unborn, &log.path).map_err(StoreError::io("rename", &unborn))?;
-        super::local::sync_directory(directory)?;
+        super::directory::sync(directory)?;
         Ok(log)
     }
 

@@ -1,5 +1,6 @@
 //! What a replica keeps on disk: its log, its snapshots, and how far both had come.
 
+mod directory;
 mod error;
 mod file;
 mod form;
