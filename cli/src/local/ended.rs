@@ -37,7 +37,7 @@ impl Ended {
 
     fn refuse<T>(&self) -> Result<T, Problem> {
         let record = &self.archive.manifest.record;
-        let (run, status) = (&record.run_id, words::of_run(record.status));
+        let (run, status) = (&record.run_id, words::of_run_spoken(record.status));
         Err(Problem::new(Code::RunEnded, format!("{run} has ended: {status}"))
             .try_this(format!("dagmar show {run}")))
     }
@@ -134,7 +134,8 @@ impl Runs for Ended {
         let mut reasons = Vec::new();
         if path.is_none() {
             let record = &self.archive.manifest.record;
-            let mut sentence = format!("the run has ended: {}", words::of_run(record.status));
+            let mut sentence =
+                format!("the run has ended: {}", words::of_run_spoken(record.status));
             if !record.reason.is_empty() {
                 sentence += &format!(", {}", record.reason);
             }
@@ -178,7 +179,7 @@ fn why_node(node: &NodeRecord) -> Reason {
         }
     };
     let details = node.attempts.iter().map(|attempt| {
-        let (number, status) = (attempt.number, words::of_attempt(attempt.status));
+        let (number, status) = (attempt.number, words::of_attempt_spoken(attempt.status));
         let reason = attempt.reason.map(words::of_exit).unwrap_or_default();
         let took = words::of_span_shortly(attempt.took);
         format!("attempt {number} on {}: {status} {reason} after {took}", attempt.worker)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dagmar_common::ids::Fence;
 use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::Stream;
@@ -20,6 +21,17 @@ pub fn read(
     let visit = &mut |from, bytes: &[u8]| wanted = wanted && take(stream(from), bytes);
     dagmar_worker::logs::read::read(directory, place.fence, place, visit)
         .map_err(|error| unreadable(&error))
+}
+
+/// The same of an attempt that never came to an outcome.
+pub fn search(
+    directory: &Path,
+    fence: Fence,
+    take: &mut dyn FnMut(Stream, &[u8]) -> bool,
+) -> Result<(), Problem> {
+    let mut wanted = true;
+    let visit = &mut |from, bytes: &[u8]| wanted = wanted && take(stream(from), bytes);
+    dagmar_worker::logs::read::search(directory, fence, visit).map_err(|error| unreadable(&error))
 }
 
 pub fn stream(stream: dagmar_worker::logs::Stream) -> Stream {
