@@ -73,9 +73,13 @@ fn archived(project: &Project) -> Vec<RunId> {
 }
 
 fn row_of_live(project: &Project, run: &RunId) -> RunSummary {
-    // A row without its begin is better than none.
     let sign = live::sign(project, run).ok().flatten();
     let started = sign.and_then(|sign| sign.started.parse::<jiff::Timestamp>().ok());
+    // A sign that was lost costs the row no more than its exact begin.
+    let started = started.or_else(|| {
+        let changed = std::fs::metadata(project.live().join(run.as_str())).ok()?.modified().ok()?;
+        changed.try_into().ok()
+    });
     RunSummary {
         run_id: run.clone(),
         tag: String::new(),

@@ -49,6 +49,27 @@ pub fn of_store_directory(directory: &Path, why: impl Into<String>) -> Problem {
     of_log(directory.parent().unwrap_or(directory), directory, why)
 }
 
+/// What the worker noted of starts and ends cannot be believed. The log alone is enough to go on.
+pub fn of_records(live_dir: &Path, error: &std::io::Error) -> Problem {
+    let (run, path) = (name(live_dir), live_dir.join("records"));
+    let word = shell_word(&path.display().to_string());
+    let problem = Problem::new(Code::Damaged, format!("the worker's records of {run} are damaged"));
+    problem
+        .at(path.display().to_string())
+        .because(format!("a record {error}"))
+        .because("they tell which steps ended just before the run was interrupted")
+        .try_this(format!("mv {word} {word}.damaged    then dagmar resume {run}"))
+        .try_this("such steps run again then; what the log holds as ended does not")
+}
+
+/// What one attempt wrote cannot be read in `directory`.
+pub fn of_output(directory: &Path, code: Code, error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(code, "some output cannot be read")
+        .at(directory.display().to_string())
+        .because(error.to_string())
+        .because("what other steps wrote stands on stdout; how each step ended: dagmar show RUN")
+}
+
 /// What to type to be rid of a directory for good.
 pub fn forget(directory: &Path) -> String {
     let word = shell_word(&directory.display().to_string());

@@ -71,8 +71,11 @@ impl Embedded {
             // A driver that has stopped needs no waking.
             let _ = waker.wake();
         };
-        let shell = Shell::start(identity.clone(), config, wake)
-            .map_err(|error| cannot_start("start its supervisor process", &error))?;
+        let shell =
+            Shell::start(identity.clone(), config, wake).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => damage::of_records(&place.directory, &error),
+                _ => cannot_start("start its supervisor process", &error),
+            })?;
         let segments = shell.processes().logs().clone();
         let (links, on_leading) = InProcess::new(shell, identity);
         let failure = Arc::default();
@@ -365,7 +368,7 @@ impl Logs for WorkerLogs {
 
     fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem> {
         let live = self.0.follow(fence, from, super::logs::PIECE_BYTES, timeout);
-        let live = live.map_err(|error| super::logs::unreadable(&error))?;
+        let live = live.map_err(|error| super::logs::unreadable(&self.0.directory(), &error))?;
         Ok(live.map(|live| {
             let pieces = live.pieces.into_iter();
             let pieces = pieces.map(|(stream, bytes)| (super::logs::stream(stream), bytes));

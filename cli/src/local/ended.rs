@@ -106,19 +106,26 @@ impl Runs for Ended {
         let (sender, receiver) = bounded(WAITING_MAX);
         let (archive, wires) = (self.archive.clone(), self.wires);
         let read = move || {
+            let mut unread = None;
             for entry in archive.entries() {
                 let told = entry.and_then(|entry| {
                     spread(entry, &mut |entry| {
                         let Entry::Node(node) = entry else { return Ok(()) };
-                        tell_logs(&archive, wires, &node, &question, &sender)
+                        // Damage in the output of one step is no reason to hide the others'.
+                        if let Err(problem) = tell_logs(&archive, wires, &node, &question, &sender)
+                        {
+                            unread.get_or_insert(problem);
+                        }
+                        Ok(())
                     })
                 });
                 if let Err(problem) = told {
-                    // Nobody listens any more, or hears it: either way this is the end.
-                    let _ = sender.send(Err(problem));
-                    return;
+                    unread = Some(problem);
+                    break;
                 }
             }
+            // Nobody listens any more, or hears it: either way this is the end.
+            let _ = unread.map(|problem| sender.send(Err(problem)));
         };
         match std::thread::Builder::new().name("archive-logs".to_owned()).spawn(read) {
             Ok(_) => Ok(receiver),

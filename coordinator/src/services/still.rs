@@ -109,19 +109,25 @@ impl Runs for Still {
         let (pieces, receiver) = bounded(PIECES_MAX);
         let logs = self.logs.clone();
         let tell = move || {
+            let mut unread = None;
             for entry in story.entries {
                 let told = entry.and_then(|entry| {
-                    spread(entry, &mut |entry| match entry {
-                        Entry::Node(node) => tell_node(&*logs, &node, &question, &pieces),
-                        _ => Ok(()),
+                    spread(entry, &mut |entry| {
+                        let Entry::Node(node) = entry else { return Ok(()) };
+                        // Damage in the output of one step is no reason to hide the others'.
+                        if let Err(problem) = tell_node(&*logs, &node, &question, &pieces) {
+                            unread.get_or_insert(problem);
+                        }
+                        Ok(())
                     })
                 });
                 if let Err(problem) = told {
-                    // Whoever read may have gone.
-                    let _ = pieces.send(Err(problem));
-                    return;
+                    unread = Some(problem);
+                    break;
                 }
             }
+            // Whoever read may have gone.
+            let _ = unread.map(|problem| pieces.send(Err(problem)));
         };
         spawn("logs", tell)?;
         Ok(receiver)
