@@ -1,6 +1,7 @@
 //! A problem as a person and a program meet it: a stable code, a sentence, a place, what to type.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 /// Something that was asked for and could not be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +134,12 @@ impl Problem {
 
     /// A system call that failed on `path` while doing `what`.
     pub fn storage(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Problem::new(Code::Storage, format!("cannot {what} {}: {error}", path.display()))
+        let problem =
+            Problem::new(Code::Storage, format!("cannot {what} {}: {error}", path.display()));
+        match help_of_system(error.kind()) {
+            Some(help) => problem.try_this(help),
+            None => problem,
+        }
     }
 
     #[must_use]
@@ -153,6 +159,18 @@ impl Problem {
         self.help.push(help.into());
         self
     }
+}
+
+/// What a person can do about a refusal of the system, where that is plain.
+fn help_of_system(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room on this file system, then the same again"
+        }
+        ErrorKind::PermissionDenied => "the same as the user who owns it, or chmod it",
+        ErrorKind::ReadOnlyFilesystem => "the same in a directory that can be written",
+        _ => return None,
+    })
 }
 
 impl fmt::Display for Problem {

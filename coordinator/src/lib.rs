@@ -15,3 +15,4 @@ pub mod handle;
 pub mod links;
 pub mod services;
 pub mod store;
+pub mod underway;

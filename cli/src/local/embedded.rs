@@ -21,7 +21,9 @@ use dagmar_coordinator::driver::{Driver, DriverError, OnLeading, Parts, Snapshot
 use dagmar_coordinator::handle::{Handle, Input};
 use dagmar_coordinator::links::{FromStream, Links};
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
-use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Opened, Owner, SnapshotStore, Store};
+use dagmar_coordinator::store::{
+    LocalSnapshots, LocalStore, Opened, Owner, SnapshotStore, Store, StoreError,
+};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Command, WorkerHello};
 use dagmar_replica::{Recovered, Replica, ReplicaConfig};
@@ -30,6 +32,7 @@ use dagmar_worker::logs::segments::Segments;
 use dagmar_worker::shell::{Said, Shell};
 use dagmar_worker_core::{Identity, Now};
 
+use super::damage;
 use crate::wiring::{Engine, Opening};
 
 /// The only replica of a local run.
@@ -68,8 +71,11 @@ impl Embedded {
             // A driver that has stopped needs no waking.
             let _ = waker.wake();
         };
-        let shell = Shell::start(identity.clone(), config, wake)
-            .map_err(|error| cannot_start("start its supervisor process", &error))?;
+        let shell =
+            Shell::start(identity.clone(), config, wake).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => damage::of_records(&place.directory, &error),
+                _ => cannot_start("start its supervisor process", &error),
+            })?;
         let segments = shell.processes().logs().clone();
         let (links, on_leading) = InProcess::new(shell, identity);
         let failure = Arc::default();
@@ -160,11 +166,8 @@ impl OpenLog {
     }
 
     pub(super) fn read(directory: &Path) -> Result<OpenLog, Problem> {
-        let damaged = |error: &dyn std::fmt::Display| {
-            Problem::new(Code::Damaged, "the log of this run cannot be read")
-                .because(error.to_string())
-        };
-        let opened = LocalStore::open(&store_directory(directory)).map_err(|it| damaged(&it))?;
+        let fault = |error: StoreError| damage::of_store(directory, &error);
+        let opened = LocalStore::open(&store_directory(directory)).map_err(fault)?;
         let Opened { store, snapshots, owner, recovered, has_snapshot } = opened;
         let mut state = State::new();
         if has_snapshot {
@@ -173,8 +176,12 @@ impl OpenLog {
                 chunks.push(chunk.to_vec());
                 Ok(())
             };
-            snapshots.load(&recovered.base, &mut keep).map_err(|it| damaged(&it))?;
-            state = State::restore(chunks).map_err(|it| damaged(&it))?;
+            snapshots.load(&recovered.base, &mut keep).map_err(fault)?;
+            state = State::restore(chunks).map_err(|error| {
+                let base = recovered.base.index;
+                let why = format!("its snapshot at entry {base} cannot be read: {error}");
+                damage::of_log(directory, &store_directory(directory), why)
+            })?;
         }
         let log = Log::Open(Box::new(store));
         Ok(OpenLog { log, snapshots, owner, recovered, state, is_new: false })
@@ -361,7 +368,7 @@ impl Logs for WorkerLogs {
 
     fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem> {
         let live = self.0.follow(fence, from, super::logs::PIECE_BYTES, timeout);
-        let live = live.map_err(|error| super::logs::unreadable(&error))?;
+        let live = live.map_err(|error| super::logs::unreadable(&self.0.directory(), &error))?;
         Ok(live.map(|live| {
             let pieces = live.pieces.into_iter();
             let pieces = pieces.map(|(stream, bytes)| (super::logs::stream(stream), bytes));
@@ -378,6 +385,13 @@ fn random() -> io::Result<[u128; 2]> {
     Ok([number(low), number(high)])
 }
 
-fn cannot_start(what: &str, error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(Code::Storage, format!("this process cannot {what}")).because(error.to_string())
+fn cannot_start(what: &str, error: &io::Error) -> Problem {
+    let problem = Problem::new(Code::Storage, format!("this process cannot {what}"))
+        .because(error.to_string());
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            problem.try_this("fewer processes of this user, or a higher `ulimit -u`")
+        }
+        _ => problem,
+    }
 }

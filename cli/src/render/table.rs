@@ -37,6 +37,11 @@ pub fn runs(rows: &[RunRow], now: WallTime, screen: &Screen) -> Vec<String> {
             (None, true) => "-".to_owned(),
             (None, false) => words::of_span_shortly(now.since(summary.submitted)),
         };
+        // What its log knows `show` reads; a list must be quick.
+        let steps = match row.is_interrupted {
+            true => "-".to_owned(),
+            false => format!("{}/{}", counts.ended(), counts.all()),
+        };
         let mut why = summary.reason.clone();
         if why.is_empty() && counts.failed > 0 && summary.status != RunStatus::Succeeded {
             why = format!("{} failed", counts.failed);
@@ -44,7 +49,7 @@ pub fn runs(rows: &[RunRow], now: WallTime, screen: &Screen) -> Vec<String> {
         table.row(vec![
             Cell::plain(summary.run_id.as_str()),
             Cell::marked(row.mark()),
-            Cell::plain(&format!("{}/{}", counts.ended(), counts.all())),
+            Cell::plain(&steps),
             Cell::plain(&age(now.since(summary.submitted))),
             Cell::plain(&took),
             Cell::plain(&escaped(&summary.pipeline)),

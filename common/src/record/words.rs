@@ -36,6 +36,38 @@ pub fn of_attempt(status: AttemptStatus) -> &'static str {
     }
 }
 
+/// For people, in the middle of a sentence.
+pub fn of_run_spoken(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Running => "running",
+        RunStatus::Succeeded => "done",
+        RunStatus::Failed => "failed",
+        RunStatus::Cancelled => "cancelled",
+    }
+}
+
+pub fn of_node_spoken(status: NodeStatus) -> &'static str {
+    match status {
+        NodeStatus::Waiting | NodeStatus::Ready => "waiting",
+        NodeStatus::Leased => "running",
+        NodeStatus::Succeeded => "done",
+        NodeStatus::Failed => "failed",
+        NodeStatus::Skipped => "skipped",
+        NodeStatus::Cancelled => "cancelled",
+    }
+}
+
+pub fn of_attempt_spoken(status: AttemptStatus) -> &'static str {
+    match status {
+        AttemptStatus::Running => "running",
+        AttemptStatus::Succeeded => "done",
+        AttemptStatus::Failed => "failed",
+        AttemptStatus::Cancelled => "cancelled",
+        AttemptStatus::Lost => "lost",
+        AttemptStatus::Unknown => "of unknown end",
+    }
+}
+
 /// For people: `exit 1`, `killed by SIGKILL`, `time limit`.
 pub fn of_exit(reason: ExitReason) -> String {
     match reason {

@@ -19,7 +19,8 @@ use dagmar_coordinator_core::command::{Command, Payload, Submit};
 use dagmar_coordinator_core::effect::{Refusal, Reply};
 use dagmar_coordinator_core::{State, stored};
 
-use super::{Entries, Runs, Story, reading, watching, why};
+use super::why::{self, Pace};
+use super::{Entries, Runs, Story, reading, watching};
 use crate::handle::{Handle, Stopped};
 
 /// How often a command is asked again when a change of leader dropped its entry.
@@ -191,7 +192,7 @@ impl Runs for Here {
         let ask = move |state: &State| {
             let number = state.find_run(&id)?.number();
             let reasons = ask::why(state, number, path.as_deref());
-            Some(why::sentences(path.as_deref(), reasons, state.log_time()))
+            Some(why::sentences(path.as_deref(), reasons, state.log_time(), Pace::Moving))
         };
         let reasons = self.handle.read(ask).map_err(|stopped| self.stopped(stopped))?;
         reasons.ok_or_else(|| no_such_run(run))
@@ -244,7 +245,7 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::NoSuchRun { run } => no_such_run(&run),
         Refusal::RunEnded { run, status } => {
-            let status = words::of_run(status);
+            let status = words::of_run_spoken(status);
             Problem::new(Code::RunEnded, format!("{run} has ended: {status}"))
                 .try_this(format!("dagmar show {run}"))
         }

@@ -13,7 +13,6 @@ mod watermark;
 pub use error::StoreError;
 pub use form::Owner;
 pub use local::{LocalStore, Opened};
-pub use log::being_opened;
 pub use snapshots::{CHUNK_BYTES_MAX, LocalSnapshots};
 
 use std::path::Path;
