@@ -197,7 +197,6 @@ impl Turn<'_> {
         }
         if is_stopped || is_over {
             self.leases.remove(fence);
-            self.leases.bury(fence);
         }
         match (is_stopped, lapse) {
             (true, Lapse::Returned { .. }) => {
@@ -229,9 +228,7 @@ impl Turn<'_> {
             }
             _ => {
                 self.leave_waiting(row);
-                if self.leases.remove(fence).is_some() {
-                    self.leases.bury(fence);
-                }
+                self.leases.remove(fence);
                 self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
             }
         }

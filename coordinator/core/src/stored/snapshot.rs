@@ -32,7 +32,7 @@ impl State {
             ready_sequence: self.ready_sequence,
             runs,
             workers: self.workers.clone(),
-            leases: self.leases.clone(),
+            leases: self.leases.freeze(),
             timers: self.timers.freeze(),
             requests: self.requests.clone(),
             staging: self.staging.clone(),

@@ -12,6 +12,7 @@ use super::world::{WORKER, World, hello, outcome};
 use crate::ask::{Lack, Reason, why};
 use crate::command::Command;
 use crate::effect::{Effect, Reply};
+use crate::state::lease::RECORDED_OUTCOMES_MAX;
 
 #[test]
 fn row_28_attempts_and_their_backoff() {
@@ -81,16 +82,49 @@ fn an_outcome_is_recorded_once_and_each_is_answered() {
     let mut world = World::new(1);
     world.submit(&graph(&[task("a").attempts(2)]), &[]);
     let first = world.fence("a");
-    world.fail("a");
+    let failed = Ending::Failed(ExitReason::Code(1));
+    world.end(first, failed, &[]);
     let second = world.fence("a");
     assert!(second > first);
+    // The same again stands; another one under the same fence never will.
+    world.end(first, failed, &[]);
     world.end(first, Ending::Succeeded, &[]);
-    world.end(second, Ending::Succeeded, &[]);
-    world.end(second, Ending::Succeeded, &[]);
+    world.end(second, Ending::Succeeded, &[("x", "1")]);
+    world.end(second, Ending::Succeeded, &[("x", "1")]);
+    world.end(second, Ending::Succeeded, &[("x", "2")]);
     world.end(Fence(999), Ending::Succeeded, &[]);
-    let expected =
-        [(first, true), (first, true), (second, true), (second, true), (Fence(999), false)];
+    let expected = [
+        (first, true),
+        (first, true),
+        (first, false),
+        (second, true),
+        (second, true),
+        (second, false),
+        (Fence(999), false),
+    ];
     assert_eq!(world.answers, expected);
+}
+
+#[test]
+fn an_outcome_that_is_said_again_after_very_many_others_is_refused() {
+    let mut world = World::new(1);
+    world.submit(&graph(&[task("a"), task("b")]), &[]);
+    let early = world.fence("a");
+    world.succeed("a", &[]);
+    // As if that many had been granted meanwhile.
+    for state in [&mut world.state, &mut world.twin] {
+        state.leases.last_fence += RECORDED_OUTCOMES_MAX - 2;
+    }
+    world.submit(&graph(&[task("c")]), &[]);
+    world.succeed("b", &[]);
+    let late = world.fence("c");
+    assert_eq!(late.0 % RECORDED_OUTCOMES_MAX, early.0 % RECORDED_OUTCOMES_MAX);
+    world.end(early, Ending::Succeeded, &[]);
+    world.succeed("c", &[]);
+    world.end(late, Ending::Succeeded, &[]);
+    world.end(early, Ending::Succeeded, &[]);
+    let answers: Vec<bool> = world.answers.iter().map(|(_, is_recorded)| *is_recorded).collect();
+    assert_eq!(answers, [true, true, true, true, true, false]);
 }
 
 #[test]
