@@ -89,6 +89,8 @@ pub struct Disk {
     pub slow: Span,
     /// A disk that is broken on purpose: a crash may take the last entry, durable or not.
     pub forgets: bool,
+    /// And another one: it is always about to do something.
+    pub dawdles: bool,
     pub writes: u64,
     pub saves: u64,
 }
@@ -105,6 +107,7 @@ impl Disk {
             saving: None,
             slow: Span(0),
             forgets: false,
+            dawdles: false,
             writes: 0,
             saves: 0,
         }
@@ -153,6 +156,9 @@ impl Disk {
 
     /// The next thing that is due at `now`.
     pub fn step(&mut self, now: BootTime, random: &mut Random) -> Option<Progress> {
+        if self.dawdles {
+            return None;
+        }
         if !self.orders.is_empty() && self.due <= now {
             return self.step_order(now, random);
         }

@@ -155,7 +155,7 @@ impl Model {
             return false;
         };
         match trial.ended {
-            Some((ended, _)) => ended == fence,
+            Some(ended) => ended == (fence, ending),
             None => {
                 trial.ended = Some((fence, ending));
                 trial.lease = None;

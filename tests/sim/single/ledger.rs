@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dagmar_common::ids::{Digest, Fence, LogIndex, RequestId, RunId, RunNo};
 use dagmar_common::lease::Ending;
-use dagmar_common::record::{self, AttemptStatus, NodeRecord, RunStatus};
+use dagmar_common::record::{self, AttemptRecord, AttemptStatus, NodeRecord, RunStatus};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Batch, Position};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
@@ -139,13 +139,10 @@ impl Ledger {
     pub fn record(&mut self, state: &State, run: RunNo, judge: &Judge) {
         let Some(view) = state.run(run) else { return };
         assert_ne!(view.status(), RunStatus::Running, "run {run} is archived alive");
-        let mut nodes = nodes_of(state, run);
+        let nodes = nodes_of(state, run);
         let ends = |node: &NodeRecord| node.status.has_ended();
         assert!(nodes.iter().all(ends), "run {run} has ended, and nodes of it have not");
         holds_outcomes(run, &nodes, judge);
-        // Which record tells a value first depends on what is shared in memory.
-        let attempts = nodes.iter_mut().flat_map(|node| &mut node.attempts);
-        attempts.for_each(|attempt| attempt.parameters.clear());
         let record = format!("{:?} {nodes:?}", view.record());
         let accepted = Accepted { number: run, record: None };
         let known = self.runs.entry(view.run_id().clone()).or_insert(accepted);
@@ -173,7 +170,7 @@ fn is_there(state: &State, run: &RunId) -> bool {
     state.find_run(run).is_some() || state.find_summary(run).is_some()
 }
 
-fn nodes_of(state: &State, run: RunNo) -> Vec<NodeRecord> {
+pub fn nodes_of(state: &State, run: RunNo) -> Vec<NodeRecord> {
     let mut nodes = Vec::new();
     for entry in state.node_records(run).into_iter().flatten() {
         let spread = record::spread::<()>(entry, &mut |entry| {
@@ -187,8 +184,16 @@ fn nodes_of(state: &State, run: RunNo) -> Vec<NodeRecord> {
     nodes
 }
 
-/// Every outcome that a worker was told is recorded stands in the record, once and as it was.
-fn holds_outcomes(run: RunNo, nodes: &[NodeRecord], judge: &Judge) {
+/// Every outcome that a worker was told is recorded stands in the record, once and as it was, and
+/// no attempt has two.
+pub fn holds_outcomes(run: RunNo, nodes: &[NodeRecord], judge: &Judge) {
+    for node in nodes {
+        let lost = |attempt: &&AttemptRecord| attempt.status == AttemptStatus::Lost;
+        let told = node.attempts.iter().filter(|attempt| !lost(attempt));
+        let numbers: Vec<u32> = told.map(|attempt| attempt.number).collect();
+        let once = numbers.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(once, "an attempt at {} of run {run} has two outcomes: {numbers:?}", node.path);
+    }
     let nodes: BTreeMap<&str, &NodeRecord> = nodes.iter().map(|node| (&*node.path, node)).collect();
     for (path, attempt, outcome) in judge.outcomes_of(run) {
         let status = match outcome.ending {

@@ -97,7 +97,11 @@ fn seeds_that_once_found_something() {
 fn one_life() {
     let asked = number_from("DAGMAR_SEED");
     let seed = asked.unwrap_or(1);
-    let first = life(seed, asked.is_some()).around.history.digest();
-    let again = life(seed, false).around.history.digest();
-    assert_eq!(first, again, "the same seed gives another history");
+    agree(&life(seed, asked.is_some()), &life(seed, false));
+}
+
+/// Two lives of one seed are one history.
+fn agree(first: &World, again: &World) {
+    let digest = |world: &World| world.around.history.digest();
+    assert_eq!(digest(first), digest(again), "the same seed gives another history");
 }

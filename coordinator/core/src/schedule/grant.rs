@@ -223,8 +223,9 @@ impl State {
         let node = run.nodes.get_mut(row);
         let before = Fence(std::mem::replace(&mut node.fence, fence.0));
         node.status = NodeStatus::Leased;
-        if before.0 != 0 && self.leases.remove(before).is_some() {
-            self.leases.bury(before);
+        if before.0 != 0 {
+            // What ran under it comes too late from here on.
+            self.leases.remove(before);
         }
         self.leases.insert(
             fence,

@@ -12,7 +12,7 @@ pub(crate) struct Column<T, const ROWS: usize> {
 
 /// Ownership is in the variant, not in a counter, so that a write costs no atomic operation.
 #[derive(Clone, Debug)]
-enum Page<T> {
+pub(crate) enum Page<T> {
     Owned(Vec<T>),
     Shared(Arc<Vec<T>>),
 }
@@ -94,15 +94,7 @@ impl<T: Clone + Freeze, const ROWS: usize> Column<T, ROWS> {
 
     /// Makes a clone cheap.
     pub fn share(&mut self) {
-        for page in &mut self.pages {
-            if let Page::Owned(rows) = page {
-                let mut rows = std::mem::take(rows);
-                if std::mem::needs_drop::<T>() {
-                    rows.iter_mut().for_each(T::freeze);
-                }
-                *page = Page::Shared(Arc::new(rows));
-            }
-        }
+        self.pages.iter_mut().for_each(Page::share);
     }
 
     /// As [`Column::share`], unless it is so short that copying it costs less than sharing.
@@ -115,9 +107,22 @@ impl<T: Clone + Freeze, const ROWS: usize> Column<T, ROWS> {
     }
 }
 
+impl<T: Freeze> Page<T> {
+    /// Makes a clone of the page cost a pointer.
+    pub fn share(&mut self) {
+        if let Page::Owned(rows) = self {
+            let mut rows = std::mem::take(rows);
+            if std::mem::needs_drop::<T>() {
+                rows.iter_mut().for_each(T::freeze);
+            }
+            *self = Page::Shared(Arc::new(rows));
+        }
+    }
+}
+
 impl<T> Page<T> {
     #[inline]
-    fn rows(&self) -> &[T] {
+    pub fn rows(&self) -> &[T] {
         match self {
             Page::Owned(rows) => rows,
             Page::Shared(rows) => rows,
@@ -127,7 +132,7 @@ impl<T> Page<T> {
 
 impl<T: Clone> Page<T> {
     #[inline]
-    fn own(&mut self) -> &mut Vec<T> {
+    pub fn own(&mut self) -> &mut Vec<T> {
         if let Page::Shared(_) = self {
             self.unshare();
         }
@@ -147,6 +152,8 @@ impl<T: Clone> Page<T> {
 }
 
 impl Freeze for u32 {}
+
+impl Freeze for u64 {}
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,16 @@
-//! The leases by fence: who runs what, who ran it last, and which fences came to nothing.
+//! The leases by fence: who runs what, who ran it last, and which outcomes were recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dagmar_common::ids::{Fence, WorkerNo};
 
+use super::column::{Column, Freeze, Page};
+
 /// Fences side by side in one page.
 const PAGE_FENCES: u64 = 64;
-/// Fences that came to nothing and are still told from recorded ones; the oldest is forgotten.
-const DEAD_FENCES_MAX: usize = 1 << 20;
+/// Outcomes that are known again when they are said again. What is said again later than this many
+/// grants is refused, and forgotten by its worker all the same.
+pub(crate) const RECORDED_OUTCOMES_MAX: u64 = 1 << 16;
 
 /// One lease, live or *lapsed*: taken from its worker while its trial still waits under it.
 #[derive(Clone, Debug)]
@@ -32,20 +35,28 @@ pub(crate) struct LeaseRow {
 pub(crate) struct Leases {
     pages: BTreeMap<u64, LeasePage>,
     pub last_fence: u64,
-    /// Fences that ended without an outcome; all others of the past were recorded.
-    pub dead: BTreeSet<u64>,
+    /// The outcomes recorded last: that of a fence stands in row `fence % RECORDED_OUTCOMES_MAX`.
+    pub recorded: Column<Recorded, 512>,
+}
+
+/// An outcome that stands, as far as is needed to know it again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// 0: none.
+    pub fence: u64,
+    pub digest: u64,
 }
 
 #[derive(Clone, Debug)]
 struct LeasePage {
-    rows: Vec<Option<LeaseRow>>,
+    rows: Page<Option<LeaseRow>>,
     used: u32,
 }
 
 impl Leases {
     pub fn get(&self, fence: Fence) -> Option<&LeaseRow> {
         let page = self.pages.get(&(fence.0 / PAGE_FENCES))?;
-        page.rows[(fence.0 % PAGE_FENCES) as usize].as_ref()
+        page.rows.rows()[(fence.0 % PAGE_FENCES) as usize].as_ref()
     }
 
     pub fn live(&self, fence: Fence) -> Option<&LeaseRow> {
@@ -54,19 +65,19 @@ impl Leases {
 
     pub fn get_mut(&mut self, fence: Fence) -> Option<&mut LeaseRow> {
         let page = self.pages.get_mut(&(fence.0 / PAGE_FENCES))?;
-        page.rows[(fence.0 % PAGE_FENCES) as usize].as_mut()
+        page.rows.own()[(fence.0 % PAGE_FENCES) as usize].as_mut()
     }
 
     pub fn insert(&mut self, fence: Fence, row: LeaseRow) {
         let page = self.pages.entry(fence.0 / PAGE_FENCES).or_insert_with(LeasePage::new);
-        page.rows[(fence.0 % PAGE_FENCES) as usize] = Some(row);
+        page.rows.own()[(fence.0 % PAGE_FENCES) as usize] = Some(row);
         page.used += 1;
     }
 
     pub fn remove(&mut self, fence: Fence) -> Option<LeaseRow> {
         let number = fence.0 / PAGE_FENCES;
         let page = self.pages.get_mut(&number)?;
-        let row = page.rows[(fence.0 % PAGE_FENCES) as usize].take()?;
+        let row = page.rows.own()[(fence.0 % PAGE_FENCES) as usize].take()?;
         page.used -= 1;
         if page.used == 0 {
             self.pages.remove(&number);
@@ -74,34 +85,45 @@ impl Leases {
         Some(row)
     }
 
-    /// The fence came to nothing: its outcome, should it ever come, is refused.
-    pub fn bury(&mut self, fence: Fence) {
-        self.dead.insert(fence.0);
-        if self.dead.len() > DEAD_FENCES_MAX {
-            self.dead.pop_first();
-        }
+    /// The outcome with this digest is the one of this fence.
+    pub fn record(&mut self, fence: Fence, digest: u64) {
+        let row = (fence.0 % RECORDED_OUTCOMES_MAX) as u32;
+        let missing = (row as usize + 1).saturating_sub(self.recorded.len());
+        self.recorded.extend(missing as u32, &Recorded::default());
+        *self.recorded.get_mut(row) = Recorded { fence: fence.0, digest };
     }
 
-    /// An outcome with this fence stands already.
-    pub fn was_recorded(&self, fence: Fence) -> bool {
+    /// This very outcome stands already.
+    pub fn is_recorded(&self, fence: Fence, digest: u64) -> bool {
+        let row = (fence.0 % RECORDED_OUTCOMES_MAX) as u32;
         fence.0 != 0
-            && fence.0 <= self.last_fence
-            && self.get(fence).is_none()
-            && !self.dead.contains(&fence.0)
+            && (row as usize) < self.recorded.len()
+            && *self.recorded.get(row) == Recorded { fence: fence.0, digest }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Fence, &LeaseRow)> {
         self.pages.iter().flat_map(|(number, page)| {
             let first = number * PAGE_FENCES;
             (first..)
-                .zip(&page.rows)
+                .zip(page.rows.rows())
                 .filter_map(|(fence, row)| row.as_ref().map(|row| (Fence(fence), row)))
         })
+    }
+
+    /// A copy that stays as it is, whatever is written here afterwards.
+    pub fn freeze(&mut self) -> Self {
+        self.pages.values_mut().for_each(|page| page.rows.share());
+        self.recorded.share_if_long();
+        self.clone()
     }
 }
 
 impl LeasePage {
     fn new() -> Self {
-        LeasePage { rows: vec![None; PAGE_FENCES as usize], used: 0 }
+        LeasePage { rows: Page::Owned(vec![None; PAGE_FENCES as usize]), used: 0 }
     }
 }
+
+impl Freeze for Option<LeaseRow> {}
+
+impl Freeze for Recorded {}

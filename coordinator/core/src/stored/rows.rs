@@ -13,7 +13,7 @@ use crate::effect::{Refusal, Reply};
 use crate::schedule::{Class, Schedule};
 use crate::state::Summary;
 use crate::state::frame::{FrameMarks, FrameRow};
-use crate::state::lease::{LeaseRow, Leases};
+use crate::state::lease::{LeaseRow, Leases, Recorded};
 use crate::state::map::{MapPhase, MapRow, Merge, MergedName, PastItems};
 use crate::state::node::{Marks, NodeRow, PastNode, Why};
 use crate::state::request::{Remembered, Requests};
@@ -108,6 +108,7 @@ fields!(MapRow {
     has_results,
     counts,
     indices,
+    seen,
     past,
     order,
     merge,
@@ -176,9 +177,9 @@ fields!(LeaseRow {
     previous,
     next,
 });
+fields!(Recorded { fence, digest });
 fields!(TimerRow { deadline, sequence, due });
-fields!(Remembered { content, reply });
-fields!(Requests { known, order });
+fields!(Remembered { at, request, content, reply });
 fields!(Blob { total, have, chunks, touched });
 fields!(Resources { cpu_millis });
 fields!(Schedule { classes, fresh, is_unfinished });
@@ -344,7 +345,7 @@ impl Pack for Readiness {
 impl Pack for Leases {
     fn pack(&self, out: &mut Writer<'_>) {
         self.last_fence.pack(out);
-        self.dead.pack(out);
+        self.recorded.pack(out);
         out.number(self.iter().count() as u64);
         for (fence, row) in self.iter() {
             fence.pack(out);
@@ -355,11 +356,26 @@ impl Pack for Leases {
     fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
         let mut leases = Leases::default();
         leases.last_fence = Pack::unpack(from)?;
-        leases.dead = Pack::unpack(from)?;
+        leases.recorded = Pack::unpack(from)?;
         for _ in 0..from.number()? {
             leases.insert(Pack::unpack(from)?, Pack::unpack(from)?);
         }
         Ok(leases)
+    }
+}
+
+impl Pack for Requests {
+    fn pack(&self, out: &mut Writer<'_>) {
+        out.number(self.known.rows.len());
+        self.known.rows.iter().for_each(|(_, row)| row.pack(out));
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        let mut requests = Requests::default();
+        for _ in 0..from.number()? {
+            requests.known.push(Pack::unpack(from)?);
+        }
+        Ok(requests)
     }
 }
 
