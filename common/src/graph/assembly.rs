@@ -26,9 +26,9 @@ impl Assembly {
         self.reader.push(bytes)
     }
 
-    /// All bytes have come: checks go on for `units` nodes and edges. True once nothing is left
-    /// to do.
-    pub fn work(&mut self, units: u64) -> Result<bool, DecodeError> {
+    /// All bytes have come: checks go on for `units` nodes and edges. How many are left, once
+    /// nothing is left to do.
+    pub fn work(&mut self, mut units: u64) -> Result<u64, DecodeError> {
         let checking = match &mut self.checked {
             Some(checking) => checking,
             None => {
@@ -36,7 +36,8 @@ impl Assembly {
                 self.checked.insert(Checking { graph, digest, checks: Checks::default() })
             }
         };
-        Ok(checking.checks.work(&checking.graph, &mut { units })?)
+        checking.checks.work(&checking.graph, &mut units)?;
+        Ok(units)
     }
 
     /// The graph and its name; does what checks are left.

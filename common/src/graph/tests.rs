@@ -187,7 +187,7 @@ fn assemble(random: &mut Random, bytes: &[u8]) -> Result<(Graph, Digest), Decode
         assembly.push(piece)?;
         rest = more;
     }
-    while !assembly.work(1 + u64::from(random.below(7)))? {}
+    while assembly.work(1 + u64::from(random.below(7)))? == 0 {}
     assembly.finish()
 }
 

@@ -9,6 +9,7 @@ use dagmar_common::view::Scope;
 
 use super::forms::{fields, numbered};
 use super::pack::{Pack, Reader, RestoreError, Writer};
+use crate::command::Part;
 use crate::effect::{Refusal, Reply};
 use crate::schedule::{Class, Schedule};
 use crate::state::Summary;
@@ -18,7 +19,7 @@ use crate::state::map::{MapPhase, MapRow, Merge, MergedName, PastItems};
 use crate::state::node::{Marks, NodeRow, PastNode, Why};
 use crate::state::request::{Remembered, Requests};
 use crate::state::run::{Queue, RunRow, Stop, Work};
-use crate::state::staging::Blob;
+use crate::state::staging::{Blob, Phase};
 use crate::state::timer::{Due, TimerRow, Timers};
 use crate::state::trial::{TrialRest, TrialRow};
 use crate::state::worker::{Readiness, Reign, WorkerRow};
@@ -42,6 +43,7 @@ numbered!(AttemptStatus {
     Unknown = 5,
 });
 numbered!(MapPhase { Running = 0, Merging = 1, Ended = 2 });
+numbered!(Part { Graph = 0, Parameters = 1 });
 numbered!(OutputWay { File = 0, Variable = 1 });
 numbered!(Why {
     Plain = 0,
@@ -179,9 +181,49 @@ fields!(LeaseRow {
 fields!(TimerRow { deadline, sequence, due });
 fields!(Remembered { content, reply });
 fields!(Requests { known, order });
-fields!(Blob { total, have, chunks, touched });
 fields!(Resources { cpu_millis });
 fields!(Schedule { classes, fresh, is_unfinished });
+
+impl Pack for Blob {
+    fn pack(&self, out: &mut Writer<'_>) {
+        self.part.pack(out);
+        self.total.pack(out);
+        self.touched.pack(out);
+        self.have.pack(out);
+        self.chunks.pack(out);
+        self.phase.pack(out);
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        let (part, total) = (Pack::unpack(from)?, Pack::unpack(from)?);
+        let mut blob = Blob::new(part, total, Pack::unpack(from)?);
+        blob.have = Pack::unpack(from)?;
+        blob.chunks = Pack::unpack(from)?;
+        blob.phase = Pack::unpack(from)?;
+        Ok(blob)
+    }
+}
+
+impl Pack for Phase {
+    fn pack(&self, out: &mut Writer<'_>) {
+        match self {
+            Phase::Coming => out.number(0),
+            Phase::Checking { done } => (1_u8, *done).pack(out),
+            Phase::Whole => out.number(2),
+            Phase::Bad { why } => (3_u8, why.clone()).pack(out),
+        }
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        match from.number()? {
+            0 => Ok(Phase::Coming),
+            1 => Ok(Phase::Checking { done: Pack::unpack(from)? }),
+            2 => Ok(Phase::Whole),
+            3 => Ok(Phase::Bad { why: Pack::unpack(from)? }),
+            _ => Err(RestoreError::Malformed("an unknown phase of what is staged")),
+        }
+    }
+}
 
 impl Pack for Marks {
     fn pack(&self, out: &mut Writer<'_>) {
@@ -406,6 +448,7 @@ impl Pack for Reply {
         match self {
             Reply::Done => out.number(0),
             Reply::Dropped => out.number(1),
+            Reply::Later => out.number(4),
             Reply::Submitted { run, number } => {
                 out.number(2);
                 run.pack(out);
@@ -422,6 +465,7 @@ impl Pack for Reply {
         Ok(match from.number()? {
             0 => Reply::Done,
             1 => Reply::Dropped,
+            4 => Reply::Later,
             2 => Reply::Submitted { run: Pack::unpack(from)?, number: Pack::unpack(from)? },
             3 => Reply::Refused(Pack::unpack(from)?),
             _ => return Err(RestoreError::Malformed("an unknown reply")),
