@@ -22,7 +22,9 @@ use dagmar_common::limits::STAGE_CHUNK_BYTES;
 use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 use dagmar_coordinator_core::State;
-use dagmar_coordinator_core::command::{Batch, Command, Payload, Position, Submit, WorkerHello};
+use dagmar_coordinator_core::command::{
+    Batch, Command, Part, Payload, Position, Submit, WorkerHello,
+};
 use dagmar_coordinator_core::effect::{Applied, Effect, Event};
 use dagmar_coordinator_core::stored;
 
@@ -75,12 +77,12 @@ impl Bench {
         })
     }
 
-    fn stage(&mut self, bytes: &[u8]) -> Payload {
+    fn stage(&mut self, part: Part, bytes: &[u8]) -> Payload {
         let digest = Digest::of(bytes);
         for (number, chunk) in bytes.chunks(STAGE_CHUNK_BYTES).enumerate() {
             let offset = (number * STAGE_CHUNK_BYTES) as u64;
             let (total, bytes) = (bytes.len() as u64, chunk.to_vec());
-            self.apply(vec![Command::Stage { digest, offset, total, bytes }]);
+            self.apply(vec![Command::Stage { part, digest, offset, total, bytes }]);
         }
         Payload::Staged(digest)
     }
@@ -97,8 +99,8 @@ fn report(name: &str, graph: &Graph, items: &str) {
     bench.apply(vec![Command::LeaderUp, Command::Hello(hello())]);
     let bytes = graph::encode(graph);
     let parameters = [("items".into(), Value::from_spelled(items))];
-    let graph_payload = bench.stage(&bytes);
-    let parameters = bench.stage(&stored::encode_parameters(&parameters));
+    let graph_payload = bench.stage(Part::Graph, &bytes);
+    let parameters = bench.stage(Part::Parameters, &stored::encode_parameters(&parameters));
     let nodes = graph.step_count() as u64;
     drop(bytes);
     let before = resident();

@@ -31,7 +31,9 @@ pub enum Command {
     LeaderUp,
     /// Nothing but another turn of the agenda.
     Continue,
+    /// A chunk of what is too large for one entry; `digest` is that of the whole.
     Stage {
+        part: Part,
         digest: Digest,
         offset: u64,
         total: u64,
@@ -85,6 +87,13 @@ pub struct Submit {
     pub parameters: Payload,
     /// What the submitter recorded with it: configuration, files, code identity.
     pub context: Value,
+}
+
+/// What of a submission travels ahead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Graph,
+    Parameters,
 }
 
 /// Bytes that travel inside, or were staged before.

@@ -64,8 +64,8 @@ impl State {
         match command {
             Command::LeaderUp => self.leader_is_up(entry, out),
             Command::Continue => Reply::Done,
-            Command::Stage { digest, offset, total, bytes } => {
-                self.stage(digest, (offset, total), bytes)
+            Command::Stage { part, digest, offset, total, bytes } => {
+                self.stage((digest, part), (offset, total), bytes)
             }
             Command::Submit(submit) => self.submit(entry, submit, out),
             Command::Cancel { request, run, reason } => self.cancel(entry, request, &run, &reason),

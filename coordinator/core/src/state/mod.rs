@@ -127,7 +127,7 @@ impl State {
 
     /// Something is left to do without any further command: `Continue` gives it a turn.
     pub fn has_agenda(&self) -> bool {
-        !self.round.is_empty() || self.schedule.is_unfinished
+        !self.round.is_empty() || self.schedule.is_unfinished || self.staging.is_checking()
     }
 
     pub fn worker_no(&self, worker: WorkerId) -> Option<WorkerNo> {

@@ -35,7 +35,7 @@ impl State {
             leases: self.leases.freeze(),
             timers: self.timers.freeze(),
             requests: self.requests.freeze(),
-            staging: self.staging.clone(),
+            staging: self.staging.freeze(),
             schedule: self.schedule.freeze(),
             round: self.round.clone(),
             touched: Vec::new(),
