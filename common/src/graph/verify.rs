@@ -7,9 +7,10 @@ use thiserror::Error;
 use super::{Command, CompositeMode, EdgeKind, Function, Graph, NodeKind, Section, Task};
 use crate::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
 use crate::limits::{
-    ATTEMPTS_MAX, COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, PIPELINE_DEPTH_MAX, SECTION_EDGES_MAX,
-    SECTION_NODES_MAX, STEP_NAME_BYTES_MAX,
+    ATTEMPTS_MAX, COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, PIPELINE_DEPTH_MAX, SCRIPT_BYTES_MAX,
+    SECTION_EDGES_MAX, SECTION_NODES_MAX, STEP_NAME_BYTES_MAX,
 };
+use crate::parameter;
 use crate::time::Span;
 
 /// The first rule that a graph breaks, and where.
@@ -97,7 +98,7 @@ impl Graph {
             let CompositeMode::Map { iterate_on, iterate_as, index_as, max_parallel, .. } =
                 &composite.mode;
             let names = [Some(iterate_on), Some(iterate_as), index_as.as_ref()];
-            let names_hold = names.into_iter().flatten().all(|name| is_parameter_name(name));
+            let names_hold = names.into_iter().flatten().all(|name| parameter::is_name(name));
             let rule = match (names_hold, max_parallel) {
                 (false, _) => "a parameter's name is not allowed",
                 (_, Some(0)) => "max_parallel is zero",
@@ -108,7 +109,7 @@ impl Graph {
         }
         let mut names = HashSet::new();
         for (place, parameter) in self.parameters.iter().enumerate() {
-            if !is_parameter_name(&parameter.name) {
+            if !parameter::is_name(&parameter.name) {
                 return Err(VerifyError::Parameter { place, rule: "its name is not allowed" });
             }
             if !names.insert(parameter.name.as_str()) {
@@ -313,7 +314,7 @@ fn verify_task(task: &Task) -> Result<(), &'static str> {
             if text.contains('\0') {
                 return Err("its script holds NUL");
             }
-            if text.len() > COMMAND_WORD_BYTES_MAX {
+            if text.len() > SCRIPT_BYTES_MAX {
                 return Err("its script is too long");
             }
         }
@@ -354,10 +355,4 @@ pub fn check_step_name(name: &str) -> Result<(), NameFault> {
         }
     }
     Ok(())
-}
-
-/// A parameter's name stands in environment variables: no `=`, nothing that cannot be seen.
-pub fn is_parameter_name(name: &str) -> bool {
-    let hidden = |symbol: char| symbol.is_control() || symbol.is_whitespace() || symbol == '=';
-    !name.is_empty() && name.len() <= STEP_NAME_BYTES_MAX && !name.chars().any(hidden)
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use dagmar_common::ids::{Digest, RunNo};
 use dagmar_common::lease::Start;
+use dagmar_common::parameter;
 use dagmar_common::view::Scope;
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch};
@@ -93,7 +94,7 @@ impl Environments {
             // Not in UTF-8: no name of ours, and passed on as it is.
             let ours = name
                 .to_str()
-                .is_some_and(|name| OURS.contains(&name) || parameters::is_parameter_name(name));
+                .is_some_and(|name| OURS.contains(&name) || parameter::is_variable(name));
             if !ours {
                 entries.push(&[name.as_bytes(), b"=", value.as_bytes()].concat());
             }

@@ -1,17 +1,10 @@
 //! The parameters of one scope as a task reads them: a JSON file, and variables for a shell.
 
 use dagmar_common::limits::{ENVIRONMENT_BYTES_MAX, ENVIRONMENT_VALUE_BYTES_MAX};
+use dagmar_common::parameter::{PREFIXES, is_hidden};
 use dagmar_common::value::Value;
 use dagmar_common::view::Scope;
 use dagmar_supervisor::packed::{Packed, can_be_name};
-
-/// Under each of these stands every parameter, spelled as JSON.
-const PREFIXES: [&str; 3] = ["DAGMAR_PRM_", "MAGNUS_PRM_", "RUNNABLE_PRM_"];
-
-/// True for a variable that would be taken for a parameter of the task.
-pub fn is_parameter_name(name: &str) -> bool {
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
 
 /// The text of `$DAGMAR_PARAMETERS`: one object, names in order.
 pub fn file_text(scope: &Scope) -> String {
@@ -28,7 +21,7 @@ pub fn file_text(scope: &Scope) -> String {
     text
 }
 
-/// Adds the variables of all parameters, in order of names. What is too large for an environment
+/// Adds the variables of all parameters, in order of names, under each prefix and plain. What is too large for an environment
 /// stands in the file only, all forms of it, so that no form disagrees with another.
 pub fn add_variables(scope: &Scope, entries: &mut Packed) {
     let mut room = ENVIRONMENT_BYTES_MAX;
@@ -58,15 +51,12 @@ fn size_of(name: &str, spelled: &str, bare: Option<&str>) -> usize {
     PREFIXES.iter().map(|prefix| each(prefix)).sum::<usize>() + plain
 }
 
-/// A name that a shell takes as a variable, and that decides over no program: a parameter called
-/// PATH is no reason for a task to find none.
+/// A name that a shell takes as a variable, and that decides over no program.
 fn is_plain_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     let valid = first && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let kept = matches!(name, "PATH" | "HOME")
-        || ["LD_", "PYTHON", "DAGMAR_"].iter().any(|prefix| name.starts_with(prefix));
-    valid && !kept
+    valid && !is_hidden(name)
 }
 
 #[cfg(test)]
