@@ -20,12 +20,16 @@ pub const BACKOFF_MOST_DEFAULT: Span = Span::from_secs(300);
 pub const TIME_LIMIT_MAX: Span = Span::from_secs(366 * 24 * 3_600);
 /// A task that asks for more cpus is refused at compile.
 pub const TASK_CPUS_MAX: u32 = 10_000;
-/// One word of a command, or one script: what Linux takes as one argument of a program.
+/// One word of a command: what Linux takes as one argument of a program.
 pub const COMMAND_WORD_BYTES_MAX: usize = (128 << 10) - 1;
+/// One script; what is left of a word is for what its worker puts in front of it.
+pub const SCRIPT_BYTES_MAX: usize = 127 << 10;
 /// All words of a command together; more is refused at compile.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Longer names of steps are refused at compile.
 pub const STEP_NAME_BYTES_MAX: usize = 255;
+/// Longer names of parameters are refused wherever they come from.
+pub const PARAMETER_NAME_BYTES_MAX: usize = 255;
 /// Longer run ids are refused at submission.
 pub const RUN_ID_BYTES_MAX: usize = 128;
 
@@ -68,6 +72,8 @@ pub const LAST_LINES_BYTES_MAX: usize = 4 << 10;
 pub const OUTCOME_BYTES_MAX: usize = 64 << 10;
 /// One value in an environment variable; larger ones stand in the parameters file only.
 pub const ENVIRONMENT_VALUE_BYTES_MAX: usize = 96 << 10;
+/// What a script exports at its end, all together; more fails the attempt.
+pub const EXPORTS_BYTES_MAX: usize = 16 << 20;
 /// All parameters in the environment together.
 pub const ENVIRONMENT_BYTES_MAX: usize = 1 << 20;
 /// Output kept of one attempt and stream; beyond it the bytes are read and counted.

@@ -181,6 +181,26 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// A piece of somebody's text inside a message: in quotes or backticks, short, nothing hidden.
+pub fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut out = String::new();
+    for (count, symbol) in text.chars().enumerate() {
+        if count == MOST {
+            out.push('…');
+            break;
+        }
+        let is_hidden = symbol.is_control()
+            || matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}' | '\u{61c}' | '\u{feff}');
+        match is_hidden {
+            true => out.extend(symbol.escape_default()),
+            false => out.push(symbol),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,5 +214,11 @@ mod tests {
         }
         assert_eq!(Code::from_number(3), None);
         assert_eq!(Code::Usage.to_string(), "E0002");
+    }
+
+    #[test]
+    fn hidden_characters_are_written_out() {
+        assert_eq!(shown("a\u{202e}b\0\n"), "a\\u{202e}b\\u{0}\\n");
+        assert_eq!(shown(&"x".repeat(99)), format!("{}…", "x".repeat(60)));
     }
 }

@@ -318,6 +318,7 @@ impl Facts for Model {
             node: NodeNo(at as u32),
             attempt: 1,
             indices: Arc::from([]),
+            items: Arc::default(),
             granted: LogIndex(0),
         };
         let task = self.trials[at].task.clone();

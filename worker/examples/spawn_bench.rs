@@ -203,6 +203,7 @@ fn trial(number: usize, task: &Arc<Task>) -> Start {
             node: NodeNo(number as u32),
             attempt: 1,
             indices: [].into(),
+            items: Arc::default(),
             granted: LogIndex(1),
         },
         task: task.clone(),

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use super::names::Names;
 use super::rank::Ranking;
-use super::verify::{NodeFault, VerifyError, check_step_name, is_parameter_name, verify_task};
+use super::verify::{NodeFault, VerifyError, check_step_name, verify_task};
 use super::{CompositeMode, EdgeKind, Graph, NodeKind, Section};
 use crate::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
 use crate::limits::PIPELINE_DEPTH_MAX;
+use crate::parameter;
 use crate::time::Span;
 use crate::view::Rank;
 
@@ -355,7 +356,7 @@ fn verify_tables(graph: &Graph) -> Result<(), VerifyError> {
         let CompositeMode::Map { iterate_on, iterate_as, index_as, max_parallel, .. } =
             &composite.mode;
         let names = [Some(iterate_on), Some(iterate_as), index_as.as_ref()];
-        let names_hold = names.into_iter().flatten().all(|name| is_parameter_name(name));
+        let names_hold = names.into_iter().flatten().all(|name| parameter::is_name(name));
         let rule = match (names_hold, max_parallel) {
             (false, _) => "a parameter's name is not allowed",
             (_, Some(0)) => "max_parallel is zero",
@@ -365,7 +366,7 @@ fn verify_tables(graph: &Graph) -> Result<(), VerifyError> {
     }
     let mut names = HashSet::new();
     for (place, parameter) in graph.parameters.iter().enumerate() {
-        if !is_parameter_name(&parameter.name) {
+        if !parameter::is_name(&parameter.name) {
             return Err(VerifyError::Parameter { place, rule: "its name is not allowed" });
         }
         if !names.insert(parameter.name.as_str()) {

@@ -20,7 +20,7 @@ pub use node::{
     Resources, Shell, Task,
 };
 pub use section::{EdgeKind, Edges, Section};
-pub use verify::{NameFault, NodeFault, VerifyError, check_step_name, is_parameter_name};
+pub use verify::{NameFault, NodeFault, VerifyError, check_step_name};
 
 use crate::ids::{CompositeNo, SectionNo, TaskNo};
 

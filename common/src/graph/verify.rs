@@ -6,8 +6,8 @@ use super::check::Checks;
 use super::{Command, Function, Graph, Section, Task};
 use crate::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
 use crate::limits::{
-    ATTEMPTS_MAX, COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, PIPELINE_DEPTH_MAX, SECTION_EDGES_MAX,
-    SECTION_NODES_MAX, STEP_NAME_BYTES_MAX,
+    ATTEMPTS_MAX, COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, PIPELINE_DEPTH_MAX, SCRIPT_BYTES_MAX,
+    SECTION_EDGES_MAX, SECTION_NODES_MAX, STEP_NAME_BYTES_MAX,
 };
 use crate::time::Span;
 
@@ -134,7 +134,7 @@ pub(super) fn verify_task(task: &Task) -> Result<(), &'static str> {
             if text.contains('\0') {
                 return Err("its script holds NUL");
             }
-            if text.len() > COMMAND_WORD_BYTES_MAX {
+            if text.len() > SCRIPT_BYTES_MAX {
                 return Err("its script is too long");
             }
         }
@@ -175,10 +175,4 @@ pub fn check_step_name(name: &str) -> Result<(), NameFault> {
         }
     }
     Ok(())
-}
-
-/// A parameter's name stands in environment variables: no `=`, nothing that cannot be seen.
-pub fn is_parameter_name(name: &str) -> bool {
-    let hidden = |symbol: char| symbol.is_control() || symbol.is_whitespace() || symbol == '=';
-    !name.is_empty() && name.len() <= STEP_NAME_BYTES_MAX && !name.chars().any(hidden)
 }

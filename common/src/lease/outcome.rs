@@ -101,7 +101,7 @@ pub enum ExitReason {
     TimeLimit,
     /// The program could not be started; the errno.
     NotStarted(i32),
-    /// `$DAGMAR_OUTPUT` could not be read as outputs, or was too large.
+    /// What it wrote or exported could not be read as outputs, or was too large.
     BadOutput,
 }
 

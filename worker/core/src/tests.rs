@@ -150,6 +150,7 @@ fn start_of(fence: u64, path: &str, function: Function, cpu_millis: u32) -> Star
         node: NodeNo(0),
         attempt: 1,
         indices: Arc::from([]),
+        items: Arc::default(),
         granted: LogIndex(1),
     };
     Start { fence: Fence(fence), name, task: Arc::new(task), scope: Default::default() }

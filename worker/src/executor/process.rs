@@ -12,6 +12,7 @@ use dagmar_common::ids::Fence;
 use dagmar_common::lease::{Begun, Outcome, Start};
 use dagmar_common::limits::{GRACE, LOG_BYTES_MAX};
 use dagmar_common::time::{Span, WallTime};
+use dagmar_common::view::Scope;
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch, Spawn};
 use rustix::io::Errno;
@@ -22,6 +23,7 @@ use crate::logs::segments::Segments;
 use crate::records::{Left, Records};
 use crate::supervisor::{Mark, Supervisor, this_program};
 use crate::task::environment::{Environments, Prepared, ScopeKey};
+use crate::task::exports;
 
 /// Where and how tasks run.
 #[derive(Clone, Debug)]
@@ -94,6 +96,8 @@ pub(super) struct Running {
     key: ScopeKey,
     /// Where its outputs are expected.
     pub(super) output: PathBuf,
+    /// What a script was given that tells what it exports.
+    pub(super) given: Option<Scope>,
     /// For messages.
     pub(super) program: String,
     pub(super) began: Option<WallTime>,
@@ -211,7 +215,7 @@ impl Processes {
         }
         let not_started =
             |text: String, errno: i32| Report::Finished(not_started(fence, &text, errno));
-        let Some((words, program)) = words_of(command) else {
+        let Some(Words { words, program, tells_exports }) = words_of(command) else {
             let text = "cannot start this step: its command is empty or holds a NUL character";
             return Err(not_started(text.to_owned(), Errno::INVAL.raw_os_error()));
         };
@@ -234,7 +238,8 @@ impl Processes {
             output_max: LOG_BYTES_MAX,
         }));
         state.records.asked(fence);
-        state.running.insert(fence, Running { key, output, program, began: None });
+        let given = tells_exports.then(|| start.scope.clone());
+        state.running.insert(fence, Running { key, output, given, program, began: None });
         Ok(())
     }
 
@@ -290,15 +295,29 @@ impl State {
     }
 }
 
-/// What is executed, and what to call it; None if no process can be given it.
-fn words_of(command: &Command) -> Option<(Packed, String)> {
-    let mut packed = Packed::new();
-    let (words, name): (Vec<&str>, &str) = match command {
-        Command::Words(words) => (words.iter().map(String::as_str).collect(), words.first()?),
-        Command::Script { text, shell: Shell::Sh } => {
-            (vec!["/bin/sh", "-e", "-c", text, "sh"], "/bin/sh")
+/// What is executed, and what to call it.
+struct Words {
+    words: Packed,
+    program: String,
+    tells_exports: bool,
+}
+
+/// None if no process can be given them.
+fn words_of(command: &Command) -> Option<Words> {
+    match command {
+        Command::Words(words) => {
+            let program = words.first()?;
+            pack(words, program, false)
         }
-    };
-    let whole = words.iter().all(|word| packed.push(word.as_bytes()));
-    whole.then(|| (packed, name.to_owned()))
+        Command::Script { text, shell: Shell::Sh } => {
+            let (text, tells_exports) = exports::prepared(text);
+            pack(&["/bin/sh", "-e", "-c", &text, "sh"], "/bin/sh", tells_exports)
+        }
+    }
+}
+
+fn pack(words: &[impl AsRef<str>], program: &str, tells_exports: bool) -> Option<Words> {
+    let mut packed = Packed::new();
+    let whole = words.iter().all(|word| packed.push(word.as_ref().as_bytes()));
+    whole.then(|| Words { words: packed, program: program.to_owned(), tells_exports })
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod exporting;
 mod killed;
 mod misbehaving;
 mod ordinary;
@@ -22,6 +23,14 @@ const TESTS: &[(&str, fn())] = &[
     ("the_environment_is_what_was_promised", ordinary::the_environment_is_what_was_promised),
     ("outputs_come_from_their_file", ordinary::outputs_come_from_their_file),
     ("bad_outputs_fail_the_trial", ordinary::bad_outputs_fail_the_trial),
+    ("a_script_leaves_what_it_exports", exporting::a_script_leaves_what_it_exports),
+    ("a_script_is_asked_however_it_ends", exporting::a_script_is_asked_however_it_ends),
+    ("a_script_has_its_own_trap_too", exporting::a_script_has_its_own_trap_too),
+    ("a_script_says_what_it_always_said", exporting::a_script_says_what_it_always_said),
+    (
+        "a_script_that_cannot_tell_runs_all_the_same",
+        exporting::a_script_that_cannot_tell_runs_all_the_same,
+    ),
     ("what_cannot_start_says_why", ordinary::what_cannot_start_says_why),
     ("logs_are_read_live_and_after", ordinary::logs_are_read_live_and_after),
     ("a_fence_is_started_once", ordinary::a_fence_is_started_once),

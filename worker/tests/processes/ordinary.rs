@@ -45,7 +45,8 @@ pub fn the_environment_is_what_was_promised() {
         ]);
     });
     let text = r#"
-        echo "$DAGMAR_RUN $MAGNUS_RUN_ID $RUNNABLE_RUN_ID $DAGMAR_TAG $MAGNUS_RUN_TAG"
+        echo "$DAGMAR_RUN $MAGNUS_RUN_ID $RUNNABLE_RUN_ID"
+        echo "$DAGMAR_TAG $MAGNUS_RUN_TAG $RUNNABLE_RUN_TAG $RUNNABLE_STEP_ATTEMPT"
         echo "$DAGMAR_STEP $DAGMAR_ITEM $DAGMAR_ATTEMPT $DAGMAR_FENCE"
         echo "$DAGMAR_TRIAL $DAGMAR_IDEMPOTENCY_KEY"
         echo "$KEPT ${MAGNUS_PRM_old-unset}"
@@ -60,7 +61,8 @@ pub fn the_environment_is_what_was_promised() {
     world.run(&[start]);
     let outcome = world.outcome(5);
     let expected = [
-        "calm-run calm-run calm-run nightly nightly",
+        "calm-run calm-run calm-run",
+        "nightly nightly nightly 1",
         "square.2.step 2 1 5",
         "calm-run/square.2.step:1 calm-run/square.2.step",
         "kept unset",

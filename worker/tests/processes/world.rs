@@ -197,6 +197,7 @@ fn start(fence: u64, command: Command) -> Start {
             node: NodeNo(0),
             attempt: 1,
             indices: [2].into(),
+            items: Arc::default(),
             granted: LogIndex(1),
         },
         task: Arc::new(Task {
