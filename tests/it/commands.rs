@@ -121,7 +121,8 @@ fn an_interrupted_run_says_so_and_how_it_goes_on() {
         let log = room.path(".dagmar/live/i/logs/00000001.log");
         std::fs::metadata(log).is_ok_and(|found| found.len() > 0).then_some(())
     });
-    owner.signal(Signal::KILL);
+    // Its terminal went away.
+    owner.signal(Signal::HUP);
     owner.end();
     room.until_nothing_runs();
     let check = |arguments: &[&str], code: i32, parts: &[&str]| {
@@ -171,4 +172,22 @@ fn a_log_without_a_run_is_told_and_gone() {
     }
     let run = room.dagmar(&["run", "--run-id", "r"]);
     assert_eq!(run.code, Some(0), "{}", run.err);
+}
+
+#[test]
+fn an_owner_that_is_stopped_keeps_nobody_waiting() {
+    let room = Room::with(TALKER);
+    let owner = room.begin("s");
+    until("it is signed", || room.path(".dagmar/live/s/owner.json").exists().then_some(()));
+    owner.signal(Signal::STOP);
+    let ls = room.dagmar(&["ls"]);
+    assert_eq!(ls.code, Some(0), "{}", ls.err);
+    assert!(ls.out.contains("s    ● running") && ls.err.contains("stopped"), "{ls:?}");
+    let show = room.dagmar(&["show", "s"]);
+    assert_eq!((show.code, show.out.as_str()), (Some(5), ""), "{}", show.err);
+    assert!(show.err.contains("kill -CONT"), "{}", show.err);
+    owner.signal(Signal::CONT);
+    room.write("go", "");
+    let done = owner.end();
+    assert_eq!(done.code, Some(0), "{}", done.err);
 }

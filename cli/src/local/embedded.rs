@@ -2,9 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use dagmar_common::ids::{
@@ -40,6 +40,13 @@ const REPLICA: ReplicaId = ReplicaId(1);
 /// Between two writes of what running tasks have said so far.
 const CHECKPOINT_EVERY: Span = Span::from_secs(1);
 
+/// So long a driver that has shut its door may take to say why.
+const LAST_WORD_WITHIN: Duration = Duration::from_secs(1);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// Set when the driver has ended, to what went wrong if anything did.
+type Ended = OnceLock<Option<String>>;
+
 /// Where a run lives, and what its tasks run in.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -52,7 +59,7 @@ pub struct Place {
 pub struct Embedded {
     handle: Handle,
     segments: Arc<Segments>,
-    failure: Arc<Mutex<Option<String>>>,
+    ended: Arc<Ended>,
     driver: Option<JoinHandle<()>>,
 }
 
@@ -80,10 +87,10 @@ impl Embedded {
         let gone = |fence: &Fence| Held { fence: *fence, state: HeldAs::Gone };
         let left = shell.processes().left().iter().map(gone).collect();
         let (links, on_leading) = InProcess::new(shell, identity, left);
-        let failure = Arc::default();
+        let ended = Arc::default();
         let driver = Work { log, handle: handle.clone(), inputs, links, on_leading };
-        let driver = driver.start(&failure)?;
-        Ok(Embedded { handle, segments, failure, driver: Some(driver) })
+        let driver = driver.start(&ended)?;
+        Ok(Embedded { handle, segments, ended, driver: Some(driver) })
     }
 
     pub fn handle(&self) -> &Handle {
@@ -96,20 +103,26 @@ impl Embedded {
         if let Some(driver) = self.driver.take()
             && driver.join().is_err()
         {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert_with(|| "its driver panicked".to_owned());
+            self.ended.get_or_init(|| Some("its driver panicked".to_owned()));
         }
     }
 
     fn here(&self) -> Here {
-        let failure = self.failure.clone();
-        let broken = move || failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ended = self.ended.clone();
+        // Whoever asks has met a door that was shut, a moment before the driver said why.
+        let broken = move || {
+            let asked = Instant::now();
+            while ended.get().is_none() && asked.elapsed() < LAST_WORD_WITHIN {
+                std::thread::sleep(BETWEEN_LOOKS);
+            }
+            ended.get().cloned().flatten()
+        };
         let logs = WorkerLogs(self.segments.clone());
         Here::new(self.handle.clone(), Arc::new(logs), broken)
     }
 
     pub fn failure(&self) -> Option<String> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ended.get().cloned().flatten()
     }
 }
 
@@ -220,13 +233,12 @@ struct Work {
 }
 
 impl Work {
-    fn start(self, failure: &Arc<Mutex<Option<String>>>) -> Result<JoinHandle<()>, Problem> {
-        let failure = failure.clone();
+    fn start(self, ended: &Arc<Ended>) -> Result<JoinHandle<()>, Problem> {
+        let ended = ended.clone();
         let drive = move || {
-            if let Err(error) = self.drive() {
-                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                *failure = Some(error.to_string());
-            }
+            let failure = self.drive().err().map(|error| error.to_string());
+            // The only one who sets it before the driver is joined.
+            let _ = ended.set(failure);
         };
         let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(drive);
         thread.map_err(|error| cannot_start("start a thread", &error))
@@ -392,12 +404,16 @@ fn random() -> io::Result<[u128; 2]> {
     Ok([number(low), number(high)])
 }
 
+const FEWER_PROCESSES: &str = "fewer processes of this user, or a higher `ulimit -u`";
+
 fn cannot_start(what: &str, error: &io::Error) -> Problem {
     let problem = Problem::new(Code::Storage, format!("this process cannot {what}"))
         .because(error.to_string());
     match error.kind() {
-        io::ErrorKind::WouldBlock => {
-            problem.try_this("fewer processes of this user, or a higher `ulimit -u`")
+        io::ErrorKind::WouldBlock => problem.try_this(FEWER_PROCESSES),
+        // It was there and went away before its first word.
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            problem.because("it ended at once").try_this(FEWER_PROCESSES)
         }
         _ => problem,
     }

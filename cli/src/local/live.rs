@@ -146,9 +146,11 @@ pub fn sign(project: &Project, run: &RunId) -> Result<Option<Owner>, Problem> {
     sign.map(|sign| read_sign(&dir, &sign)).transpose()
 }
 
-/// Every live or interrupted run of a directory, by name. What cannot be told of one run says
-/// nothing of the others.
-pub fn list(project: &Project) -> Result<Vec<(RunId, Result<Standing, Problem>)>, Problem> {
+/// A run of a list and how it stands, or why that cannot be told: which is its own affair.
+pub type Listed = (RunId, Result<Standing, Problem>);
+
+/// Every live or interrupted run of a directory, by name.
+pub fn list(project: &Project) -> Result<Vec<Listed>, Problem> {
     let live = project.live();
     let entries = match fs::read_dir(&live) {
         Ok(entries) => entries,

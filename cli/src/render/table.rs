@@ -38,9 +38,11 @@ pub fn runs(rows: &[RunRow], now: WallTime, screen: &Screen) -> Vec<String> {
             (None, false) => words::of_span_shortly(now.since(summary.submitted)),
         };
         // What its log knows `show` reads; a list must be quick.
-        let steps = match row.is_interrupted {
-            true => "-".to_owned(),
-            false => format!("{}/{}", counts.ended(), counts.all()),
+        let steps = match counts.all() {
+            _ if row.is_interrupted => "-".to_owned(),
+            // Its owner did not answer.
+            0 => "-".to_owned(),
+            all => format!("{}/{all}", counts.ended()),
         };
         let mut why = summary.reason.clone();
         if why.is_empty() && counts.failed > 0 && summary.status != RunStatus::Succeeded {

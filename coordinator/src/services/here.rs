@@ -223,7 +223,9 @@ pub(super) fn entries(state: State, run: RunId) -> Result<Entries, Problem> {
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Problem> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     thread.map(|_| ()).map_err(|error| {
-        Problem::new(Code::Busy, "there is no room for another thread").because(error.to_string())
+        Problem::new(Code::Busy, "there is no room for another thread")
+            .because(error.to_string())
+            .try_this("fewer processes of this user, or a higher `ulimit -u`")
     })
 }
 
