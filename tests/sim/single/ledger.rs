@@ -9,7 +9,7 @@ use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Batch, Position};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 
-use super::host::snapshot;
+use super::host::chunks;
 use crate::judge::Judge;
 
 /// One committed entry and what it led to when it was applied first.
@@ -55,23 +55,24 @@ impl Ledger {
         position: Position,
         bytes: &[u8],
         batch: Batch,
-        applied: &Applied,
+        replies: &[Reply],
+        effects: &[Effect],
     ) -> bool {
         let Position { index, term } = position;
         let bytes = Digest::of(bytes);
         if self.last.is_some_and(|last| index <= last) {
             let Some(known) = self.entries.get(&index) else { return false };
             assert_eq!((known.term, known.bytes), (term.0, bytes), "entry {index} was another");
-            assert_eq!(known.replies, applied.replies, "entry {index}, applied again");
-            assert_eq!(known.effects, applied.effects, "entry {index}, applied again");
+            assert_eq!(known.replies, replies, "entry {index}, applied again");
+            assert_eq!(known.effects, effects, "entry {index}, applied again");
             return false;
         }
         self.goes_on(index);
         self.commands += batch.commands.len() as u64;
         let mut shadow = Applied::default();
         self.shadow.apply(position, batch, &mut shadow);
-        assert_eq!(shadow.replies, applied.replies, "entry {index}, and the original");
-        assert_eq!(shadow.effects, applied.effects, "entry {index}, and the original");
+        assert_eq!(shadow.replies, replies, "entry {index}, and the original");
+        assert_eq!(shadow.effects, effects, "entry {index}, and the original");
         self.fences_grow(&shadow.effects);
         let Applied { replies, effects } = shadow;
         self.entries.insert(index, Known { term: term.0, bytes, replies, effects });
@@ -154,8 +155,9 @@ impl Ledger {
         self.records += 1;
     }
 
-    /// After the calm: everything that was accepted has ended, and the state is the original's.
-    pub fn finish(&mut self, state: &mut State) {
+    /// After the calm: everything that was accepted has ended, and the state, in chunks, is the
+    /// original's.
+    pub fn finish(&mut self, state: &State, written: &[Vec<u8>]) {
         for (run, accepted) in &self.runs {
             assert!(accepted.record.is_some(), "run {run} was accepted and has no record");
             let summary = state.find_summary(run);
@@ -165,7 +167,7 @@ impl Ledger {
         for worker in state.workers() {
             assert_eq!((worker.leases, worker.used), (0, 0), "a worker's capacity has leaked");
         }
-        assert!(snapshot(state) == snapshot(&mut self.shadow), "the original is another state");
+        assert!(written == chunks(&self.shadow.freeze()), "the original is another state");
     }
 }
 

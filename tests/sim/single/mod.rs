@@ -8,8 +8,6 @@ mod clients;
 mod faults;
 mod history;
 mod host;
-mod intake;
-mod leading;
 mod ledger;
 mod pipelines;
 mod world;
@@ -56,15 +54,19 @@ fn told_life(seed: u64) -> World {
 fn many_lives() {
     let seeds = number_from("DAGMAR_SEEDS").unwrap_or(SEEDS);
     let began = Instant::now();
-    let (mut time, mut crashes, mut swaps, mut faults) = (0, 0, 0, 0);
+    let (mut time, mut crashes, mut swaps, mut faults, mut halts) = (0, 0, 0, 0, 0);
+    let (mut answers, mut staged) = (0, 0);
     let (mut commands, mut records, mut replayed, mut saves) = (0, 0, 0, 0);
     let mut deaths = [0; POINTS.len()];
     for seed in 0..seeds {
-        let World { around, told, .. } = told_life(seed);
+        let World { around, told, clients, .. } = told_life(seed);
         time += told.time.0;
         crashes += told.crashes;
         swaps += told.swaps;
         faults += told.faults;
+        halts += around.halts;
+        answers += clients.answers;
+        staged += clients.staged;
         commands += around.ledger.commands;
         records += around.ledger.records;
         replayed += around.replayed;
@@ -76,14 +78,22 @@ fn many_lives() {
         "{seeds} seeds, {hours:.2} simulated hours at {:.0} × real time",
         hours * 3_600.0 / real
     );
-    println!("{faults} faults: {crashes} crashes, {swaps} swaps; {saves} snapshots saved");
+    println!("{faults} faults: {crashes} crashes, {swaps} swaps, {halts} disks that hung");
+    println!("{answers} requests answered, {staged} of them staged; {saves} snapshots saved");
     println!("{commands} commands, {replayed} entries applied again, {records} runs recorded");
-    println!("{:.1} commands a second", commands as f64 / (time as f64 / 1e6));
+    let seconds = time as f64 / 1e6;
+    println!(
+        "{:.1} commands a second, {:.1} of them asked for by clients; a fault every {:.1} s",
+        commands as f64 / seconds,
+        answers as f64 / seconds,
+        seconds / faults as f64
+    );
     for (point, deaths) in POINTS.iter().zip(deaths) {
         println!("{deaths:>8} deaths at {point:?}");
         assert!(deaths > 0 || seeds < SEEDS, "nobody died at {point:?}");
     }
     assert!(records > seeds, "the weather is too bad for work: {records} runs recorded");
+    assert!(halts > 0 && staged > 0 || seeds < SEEDS, "{halts} disks hung, {staged} staged");
 }
 
 #[test]

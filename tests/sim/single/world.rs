@@ -1,11 +1,12 @@
 //! The world of one seed: time, what is due in it, and what breaks, from the first write to calm.
 
 use dagmar_common::time::{BootTime, Span};
+use dagmar_member::SnapshotRule;
 
-use super::around::{Around, Home};
+use super::around::{Around, HANGS, Home};
 use super::clients::Clients;
 use super::faults::{Climate, Died, Fault, POINTS, Point};
-use super::host::{Host, REPLICA};
+use super::host::{Host, REPLICA, chunks};
 use super::pipelines::WRITTEN;
 use crate::disk::{Crash, Disk, Moment, Progress};
 use crate::executor::Habits;
@@ -23,7 +24,7 @@ pub struct World {
     pub around: Around,
     /// None while its process is down.
     host: Option<Host>,
-    clients: Clients,
+    pub clients: Clients,
     climate: Climate,
     starts_at: BootTime,
     paused_until: BootTime,
@@ -57,7 +58,13 @@ impl World {
         worker.executor.habits = Habits { millis: random.pick(millis), writes: &WRITTEN };
         let climate = Climate::draw(&mut random);
         let clients = Clients::new(2 + random.below(4) as u64, random.pick(&[50, 200, 1_000]));
-        let around = Around::new(home, worker, Disk::new(REPLICA), random);
+        let mut around = Around::new(home, worker, Disk::new(REPLICA), random);
+        let random = &mut around.random;
+        around.entry_takes = Span(random.pick(&[0, 20, 200]));
+        around.snapshots = SnapshotRule {
+            log_bytes_min: random.pick(&[1, 8, 64]) << 10,
+            entries_kept: random.pick(&[0, 0, 10, 1_000]),
+        };
         World {
             around,
             host: None,
@@ -89,12 +96,13 @@ impl World {
         }
         self.told.time = Span(self.around.now.0 - begins.0);
         let Some(host) = &mut self.host else { return };
-        self.around.ledger.finish(&mut host.state);
+        let written = chunks(&host.freeze());
+        self.around.ledger.finish(host.state(), &written);
     }
 
     fn unfinished(&self) -> String {
         let runs = self.host.as_ref().map(|host| {
-            host.state.runs().map(|run| (run.run_id().clone(), run.counts())).collect::<Vec<_>>()
+            host.state().runs().map(|run| (run.run_id().clone(), run.counts())).collect::<Vec<_>>()
         });
         let (asking, idle) = (!self.clients.are_done(), self.around.worker.is_quiet());
         format!("something is left undone: clients ask: {asking}, worker idle: {idle}, {runs:?}")
@@ -198,8 +206,8 @@ impl World {
         while let Some(progress) = around.disk.step(around.now, &mut around.random) {
             match progress {
                 Progress::Passed(moment) => around.fuse.passes(Point::OnDisk(moment))?,
-                Progress::Persisted(token) => host.persisted(token),
-                Progress::Saved(meta) => host.saved(meta, around),
+                Progress::Persisted(token) => host.persisted(token, around),
+                Progress::Saved(meta, bytes) => host.saved(meta, bytes),
             }
         }
         self.clients.turn(Some(host), around);
@@ -233,15 +241,10 @@ impl World {
         match fault {
             Fault::Crash => {
                 let point = random.pick(&POINTS);
-                if let (Point::OnDisk(Moment::HalfSaved | Moment::Untruncated), Some(host)) =
-                    (point, &mut self.host)
-                {
-                    host.save(around);
-                }
-                let random = &mut around.random;
-                // A snapshot here is short: a chunk or two.
+                // A snapshot here is short (a chunk or two), and the next one far.
                 let passes = match point {
-                    Point::OnDisk(Moment::HalfSaved | Moment::Untruncated) => 0,
+                    Point::OnDisk(Moment::HalfSaved | Moment::Untruncated)
+                    | Point::BeforeTruncate => 0,
                     _ => random.below(4) as u32,
                 };
                 let crash = random.pick(&[Crash::Process, Crash::Process, Crash::Power]);
@@ -260,14 +263,14 @@ impl World {
                     around.note(|| "-- the state is swapped --".into());
                 }
             }
-            Fault::Snapshot => {
-                if let Some(host) = &mut self.host {
-                    host.save(around);
-                }
-            }
             Fault::SlowDisk => {
                 around.disk.slow = Span::from_millis(random.pick(&[10, 200, 3_000]));
                 self.disk_slow_until = now + Span::from_secs(10);
+            }
+            Fault::HungDisk => {
+                // Whatever is written before it is over: nobody sees the end of that.
+                around.disk.slow = HANGS;
+                self.disk_slow_until = now + HANGS;
             }
             Fault::WallJump => {
                 around.wall_offset += random.below(7_200_000_000) as i64 - 3_600_000_000;
@@ -302,7 +305,7 @@ impl World {
         let Some(host) = &self.host else { return false };
         host.is_up()
             && self.clients.are_done()
-            && host.state.runs().next().is_none()
+            && host.state().runs().next().is_none()
             && self.around.worker.is_quiet()
     }
 }
