@@ -49,7 +49,10 @@ impl<T, L> Member<T, L> {
                 entry.bytes = Some(bytes);
             }
             Body::Nothing => {}
-            Body::Membership(membership) => self.membership = membership,
+            Body::Membership(membership) => {
+                self.membership = membership;
+                self.snapshots.members_changed();
+            }
         }
         self.place = position;
         self.is_full = false;

@@ -27,6 +27,8 @@ pub struct Snapshots {
     /// Of the log since the last one was frozen.
     log_bytes: u64,
     last_bytes: u64,
+    /// One that knows a newcomer: only from such a one can it begin.
+    is_wanted: bool,
     /// One is being saved. A shell that fails at it takes no more: its log only grows.
     is_saving: bool,
 }
@@ -39,21 +41,26 @@ pub struct Brought {
 
 impl Snapshots {
     pub fn new(rule: SnapshotRule) -> Self {
-        Snapshots { rule, log_bytes: 0, last_bytes: 0, is_saving: false }
+        Snapshots { rule, log_bytes: 0, last_bytes: 0, is_wanted: false, is_saving: false }
     }
 
     pub fn applied(&mut self, bytes: usize) {
         self.log_bytes += bytes as u64;
     }
 
+    /// The members are others from here on.
+    pub fn members_changed(&mut self) {
+        self.is_wanted = true;
+    }
+
     /// True where one is to be begun now.
     pub fn begin(&mut self) -> bool {
         let is_due = self.log_bytes >= self.rule.log_bytes_min.max(self.last_bytes);
-        if !is_due || self.is_saving {
+        if self.is_saving || !is_due && !self.is_wanted {
             return false;
         }
         self.log_bytes = 0;
-        self.is_saving = true;
+        (self.is_wanted, self.is_saving) = (false, true);
         true
     }
 
@@ -85,6 +92,9 @@ mod tests {
         assert!(!snapshots.begin(), "the last one is larger than the log since");
         snapshots.applied(1);
         assert!(snapshots.begin());
+        snapshots.members_changed();
+        assert!(!snapshots.begin());
         assert_eq!(snapshots.saved(LogIndex(7), 0), LogIndex(0));
+        assert!(snapshots.begin(), "a newcomer waits for it");
     }
 }

@@ -118,7 +118,7 @@ impl Climate {
         // Crashes and swaps are what this is about.
         weights[0] = weights[0].max(2);
         weights[2] = weights[2].max(1);
-        Climate { weights, every: Span::from_millis(random.pick(&[500, 2_000, 5_000, 10_000])) }
+        Climate { weights, every: Span::from_millis(random.pick(&[1_000, 3_000, 6_000, 10_000])) }
     }
 
     pub fn next(&self, random: &mut Random) -> Fault {

@@ -38,6 +38,8 @@ pub struct Ledger {
     pub shadow: State,
     answers: BTreeMap<RequestId, Reply>,
     runs: BTreeMap<RunId, Accepted>,
+    /// Of them, those whose submitter was answered.
+    accepted: Vec<RunId>,
     pub commands: u64,
     pub records: u64,
 }
@@ -118,17 +120,20 @@ impl Ledger {
             assert_eq!(known.number, *number, "two runs are called {run}");
         }
         let before = self.answers.insert(request, reply.clone());
+        if let (Reply::Submitted { run, .. }, None) = (reply, &before) {
+            self.accepted.push(run.clone());
+        }
         let first = before.as_ref().unwrap_or(reply);
         assert_eq!(first, reply, "request {} got two answers", request.0);
     }
 
     /// Of the runs that somebody was told of, one by its place.
     pub fn accepted(&self, place: usize) -> Option<&RunId> {
-        self.runs.keys().nth(place)
+        self.accepted.get(place)
     }
 
     pub fn accepted_count(&self) -> usize {
-        self.runs.len()
+        self.accepted.len()
     }
 
     /// A linearizable read sees what was acknowledged before it was asked.

@@ -17,6 +17,8 @@ use crate::working::Worker;
 const CALM_MAX: Span = Span::from_secs(4 * 3_600);
 /// So many steps without time going on are a loop that waits for something by being awake.
 const SPIN: u32 = 1_000;
+/// Between two disks that hang: nothing goes on while one does.
+const HANGS_AGAIN: Span = Span::from_secs(300);
 /// A fuse is put out after so long: its point may never be passed.
 const FUSE_LASTS: Span = Span::from_secs(20);
 
@@ -31,6 +33,7 @@ pub struct World {
     next_fault: BootTime,
     fuse_out_at: BootTime,
     disk_slow_until: BootTime,
+    may_hang_at: BootTime,
     worker_starts_at: BootTime,
     is_calm: bool,
     /// Steps since time went on.
@@ -54,10 +57,10 @@ impl World {
         let cpus = random.pick(&[2_000, 4_000]);
         let keeps = home == Home::Apart && random.chance(2, 3);
         let mut worker = Worker::new(0, cpus, keeps);
-        let millis: &[&[u64]] = &[&[1, 20, 400, 3_000, 20_000], &[1, 5, 20, 100], &[20, 400]];
+        let millis: &[&[u64]] = &[&[1, 20, 400, 3_000, 8_000], &[1, 5, 20, 100], &[20, 400]];
         worker.executor.habits = Habits { millis: random.pick(millis), writes: &WRITTEN };
         let climate = Climate::draw(&mut random);
-        let clients = Clients::new(2 + random.below(4) as u64, random.pick(&[50, 200, 1_000]));
+        let clients = Clients::new(2 + random.below(4) as u64, random.pick(&[10, 20, 50, 100]));
         let mut around = Around::new(home, worker, Disk::new(REPLICA), random);
         let random = &mut around.random;
         around.entry_takes = Span(random.pick(&[0, 20, 200]));
@@ -75,6 +78,7 @@ impl World {
             next_fault: BootTime(0),
             fuse_out_at: BootTime(u64::MAX),
             disk_slow_until: BootTime(0),
+            may_hang_at: BootTime(0),
             worker_starts_at: BootTime(0),
             is_calm: false,
             steps_at_once: 0,
@@ -226,7 +230,10 @@ impl World {
         around.disk.crash(crash, &mut around.random);
         around.leader_is_gone();
         self.clients.disconnected(around);
-        let millis = around.random.pick(&[1, 1, 500, 5_000, 100_000]);
+        let millis = match around.random.chance(1, 16) {
+            true => 100_000,
+            false => around.random.pick(&[1, 1, 500, 5_000]),
+        };
         self.starts_at = around.now + Span::from_millis(millis);
         if crash == Crash::Power {
             // Its clock begins anew; the worker within began with it.
@@ -252,7 +259,11 @@ impl World {
                 self.fuse_out_at = now + FUSE_LASTS;
             }
             Fault::Pause => {
-                let span = Span::from_millis(random.pick(&[50, 1_000, 4_000, 12_000, 40_000]));
+                let millis = match random.chance(1, 8) {
+                    true => random.pick(&[12_000, 40_000]),
+                    false => random.pick(&[20, 50, 200, 1_000, 4_000]),
+                };
+                let span = Span::from_millis(millis);
                 self.paused_until = now + span;
                 around.note(|| format!("-- a pause of {} ms --", span.0 / 1_000));
             }
@@ -267,11 +278,13 @@ impl World {
                 around.disk.slow = Span::from_millis(random.pick(&[10, 200, 3_000]));
                 self.disk_slow_until = now + Span::from_secs(10);
             }
-            Fault::HungDisk => {
-                // Whatever is written before it is over: nobody sees the end of that.
+            Fault::HungDisk if now >= self.may_hang_at => {
+                // Whatever is written now: nobody sees the end of it.
                 around.disk.slow = HANGS;
-                self.disk_slow_until = now + HANGS;
+                self.disk_slow_until = now + Span::from_secs(5);
+                self.may_hang_at = now + HANGS_AGAIN;
             }
+            Fault::HungDisk => {}
             Fault::WallJump => {
                 around.wall_offset += random.below(7_200_000_000) as i64 - 3_600_000_000;
             }
