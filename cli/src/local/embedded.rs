@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Receiver;
 use dagmar_common::ids::{
-    ClusterId, Fence, Incarnation, LogIndex, ReplicaId, Session, StorageId, StreamNo, WorkerId,
+    ClusterId, Fence, Incarnation, ReplicaId, Session, StorageId, StreamNo, WorkerId,
 };
 use dagmar_common::lease::{Held, HeldAs, LogPlace, Numbered, ToWorker};
 use dagmar_common::problem::{Code, Problem};
@@ -16,17 +16,17 @@ use dagmar_common::record::follow::{Change, Detail, Stream};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator::clock;
 use dagmar_coordinator::disk::{Disk, Log};
-use dagmar_coordinator::driver::snapshotting::LOG_BYTES_MIN;
-use dagmar_coordinator::driver::{Driver, DriverError, OnLeading, Parts, Snapshotting};
+use dagmar_coordinator::driver::{Driver, DriverError, Parts, Snapshotting};
 use dagmar_coordinator::handle::{Handle, Input};
-use dagmar_coordinator::links::{FromStream, Links};
+use dagmar_coordinator::links::Links;
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
 use dagmar_coordinator::store::{
     LocalSnapshots, LocalStore, Opened, Owner, SnapshotStore, Store, StoreError,
 };
 use dagmar_coordinator_core::State;
-use dagmar_coordinator_core::command::{Command, WorkerHello};
-use dagmar_replica::{Recovered, Replica, ReplicaConfig};
+use dagmar_coordinator_core::command::WorkerHello;
+use dagmar_member::{FromStream, Member, MemberConfig, SHELL_STREAMS_FROM, SnapshotRule};
+use dagmar_replica::{Recovered, ReplicaConfig};
 use dagmar_worker::executor::process::Config;
 use dagmar_worker::logs::segments::Segments;
 use dagmar_worker::shell::{Said, Shell};
@@ -86,9 +86,9 @@ impl Embedded {
         let segments = shell.processes().logs().clone();
         let gone = |fence: &Fence| Held { fence: *fence, state: HeldAs::Gone };
         let left = shell.processes().left().iter().map(gone).collect();
-        let (links, on_leading) = InProcess::new(shell, identity, left);
+        let (links, worker) = (InProcess::new(shell), introduction(identity, left));
         let ended = Arc::default();
-        let driver = Work { log, handle: handle.clone(), inputs, links, on_leading };
+        let driver = Work { log, handle: handle.clone(), inputs, links, worker };
         let driver = driver.start(&ended)?;
         Ok(Embedded { handle, segments, ended, driver: Some(driver) })
     }
@@ -229,7 +229,7 @@ struct Work {
     handle: Handle,
     inputs: Receiver<Input>,
     links: InProcess,
-    on_leading: OnLeading,
+    worker: WorkerHello,
 }
 
 impl Work {
@@ -245,26 +245,21 @@ impl Work {
     }
 
     fn drive(self) -> Result<(), DriverError> {
-        let Work { log, handle, inputs, links, on_leading } = self;
+        let Work { log, handle, inputs, links, worker } = self;
         let OpenLog { log, snapshots, recovered, state, is_new, .. } = log;
-        let seed = clock::boot().0;
-        let config = ReplicaConfig { id: REPLICA, seed, boot_nonce: seed };
-        let applied_to: LogIndex = recovered.base.index;
-        let replica = Replica::new(config, recovered)
+        let now = clock::now();
+        let seed = now.boot.0;
+        let config = MemberConfig {
+            replica: ReplicaConfig { id: REPLICA, seed, boot_nonce: seed },
+            lost_after: None,
+            within: Some(worker),
+            snapshots: SnapshotRule::default(),
+        };
+        let member = Member::new(config, recovered, state, now)
             .map_err(|error| DriverError::Disk(error.to_string()))?;
         let disk = Disk::start(log, handle.clone()).map_err(DriverError::Links)?;
-        let snapshots = Snapshotting::new(Some(Box::new(snapshots)), handle, LOG_BYTES_MIN);
-        let waits_for_first = is_new;
-        let parts = Parts {
-            replica,
-            state,
-            applied_to,
-            disk,
-            snapshots,
-            waits_for_first,
-            links,
-            on_leading,
-        };
+        let snapshots = Snapshotting::new(Box::new(snapshots), handle);
+        let parts = Parts { member, disk, snapshots, waits_for_first: is_new, links };
         Driver::new(parts, inputs).run()
     }
 }
@@ -272,8 +267,6 @@ impl Work {
 /// The stream of a worker in this process.
 struct InProcess {
     shell: Shell,
-    /// The session of a new leadership, with the stream that it opens.
-    ready: Receiver<(StreamNo, Session)>,
     said: Vec<Said>,
     opened: Vec<StreamNo>,
     closed: Vec<StreamNo>,
@@ -282,18 +275,15 @@ struct InProcess {
 }
 
 impl InProcess {
-    fn new(shell: Shell, identity: Identity, left: Vec<Held>) -> (InProcess, OnLeading) {
-        let (sessions, ready) = unbounded();
-        let links = InProcess {
+    fn new(shell: Shell) -> InProcess {
+        InProcess {
             shell,
-            ready,
             said: Vec::new(),
             opened: Vec::new(),
             closed: Vec::new(),
-            next_stream: 1 << 32,
+            next_stream: SHELL_STREAMS_FROM,
             checkpoint: clock::boot() + CHECKPOINT_EVERY,
-        };
-        (links, introduce(sessions, identity, left))
+        }
     }
 
     /// The agent left its stream, or the leader closed it: they meet again over another.
@@ -305,34 +295,26 @@ impl InProcess {
     }
 }
 
-/// The worker is born ready with each leadership: its hello stands in the first entry. The first
-/// of them says what was `left` by an earlier life.
-fn introduce(
-    sessions: Sender<(StreamNo, Session)>,
-    identity: Identity,
-    mut left: Vec<Held>,
-) -> OnLeading {
-    let mut streams = 0;
-    Box::new(move |leader, now| {
-        streams += 1;
-        let stream = StreamNo(streams);
-        let session = leader.born_ready(now, stream, identity.worker, identity.incarnation);
-        // The links live as long as the driver that calls this.
-        let _ = sessions.send((stream, session));
-        vec![Command::Hello(WorkerHello {
-            worker: identity.worker,
-            incarnation: identity.incarnation,
-            name: identity.name.clone(),
-            cpu_millis: identity.cpu_millis,
-            labels: identity.labels.clone(),
-            held: std::mem::take(&mut left),
-            born_ready: Some(session),
-            lost_after: None,
-        })]
-    })
+/// What stands of the worker in the first entry of each leadership; the first of them says what
+/// was `left` by an earlier life.
+fn introduction(identity: Identity, left: Vec<Held>) -> WorkerHello {
+    WorkerHello {
+        worker: identity.worker,
+        incarnation: identity.incarnation,
+        name: identity.name,
+        cpu_millis: identity.cpu_millis,
+        labels: identity.labels,
+        held: left,
+        born_ready: None,
+        lost_after: None,
+    }
 }
 
 impl Links for InProcess {
+    fn born_ready(&mut self, stream: StreamNo, session: Session) {
+        self.shell.connected(stream, Some(session));
+    }
+
     fn send(&mut self, stream: StreamNo, message: Numbered<ToWorker>) {
         self.shell.received(stream, message);
     }
@@ -343,9 +325,6 @@ impl Links for InProcess {
     }
 
     fn exchange(&mut self, arrived: &mut Vec<(StreamNo, FromStream)>) -> io::Result<()> {
-        while let Ok((stream, session)) = self.ready.try_recv() {
-            self.shell.connected(stream, Some(session));
-        }
         let now = Now { boot: clock::boot(), wall: clock::wall() };
         self.shell.turn(now, &mut self.said)?;
         arrived.extend(self.opened.drain(..).map(|stream| (stream, FromStream::Opened)));

@@ -14,6 +14,7 @@ use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 use dagmar_coordinator_core::leader::Closing;
 use dagmar_coordinator_core::{State, stored};
 
+use super::host::chunks;
 use super::ledger::{Ledger, holds_outcomes, nodes_of};
 use super::world::World;
 use super::{agree, life, weather};
@@ -71,7 +72,8 @@ impl Book {
     /// The last entry, as it stands here now.
     fn enter(&mut self) -> bool {
         let batch = self.batch.clone().expect("something was applied");
-        self.ledger.applied(self.position(), &self.bytes, batch, &self.applied)
+        let Applied { replies, effects } = &self.applied;
+        self.ledger.applied(self.position(), &self.bytes, batch, replies, effects)
     }
 
     /// A run of one process, which is started.
@@ -128,6 +130,11 @@ impl Book {
     }
 }
 
+fn finish(ledger: &mut Ledger, state: &mut State) {
+    let written = chunks(&state.freeze());
+    ledger.finish(state, &written);
+}
+
 #[test]
 fn a_right_history_passes() {
     let mut book = Book::new();
@@ -138,7 +145,7 @@ fn a_right_history_passes() {
     book.archive();
     book.ledger.recovered(LogIndex(book.index));
     book.ledger.looked(&book.state, &RunId::new("run"));
-    book.ledger.finish(&mut book.state);
+    finish(&mut book.ledger, &mut book.state);
 }
 
 #[test]
@@ -232,7 +239,7 @@ fn an_outcome_that_its_record_does_not_hold() {
 fn a_run_that_never_ends() {
     let mut book = Book::new();
     book.submit();
-    book.ledger.finish(&mut book.state);
+    finish(&mut book.ledger, &mut book.state);
 }
 
 #[test]
@@ -240,14 +247,14 @@ fn a_run_that_never_ends() {
 fn a_lease_that_is_left_over() {
     let mut book = Book::new();
     book.submit();
-    Ledger::default().finish(&mut book.state);
+    finish(&mut Ledger::default(), &mut book.state);
 }
 
 #[test]
 #[should_panic(expected = "the original is another state")]
 fn a_state_that_is_not_the_originals() {
     let mut book = Book::new();
-    book.ledger.finish(&mut State::new());
+    finish(&mut book.ledger, &mut State::new());
 }
 
 #[test]
