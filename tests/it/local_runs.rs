@@ -40,7 +40,7 @@ fn a_step_is_told_and_tells_as_the_ancestors_were() {
         r#"
 dag:
   start_at: make
-  parameters: {chunks: [1, {"k": 2}], rows: 1}
+  parameters: {chunks: [a.b, x/y, a.b, {"k": 2}], rows: 1}
   steps:
     make:
       type: task
@@ -73,8 +73,9 @@ dag:
     let done = room.dagmar(&["run", "pipeline.yaml", "--run-id", "a", "--tag", "t"]);
     assert_eq!(done.code, Some(0), "{}", done.err);
     for (step, said) in [
-        ("each.0.one", "{\"chunk\": 1} t 1\n"),
-        ("each.1.one", "{\"chunk\": {\"k\": 2}} t 1\n"),
+        ("each.0.one", "{\"chunk\": \"a.b\"} t 1\n"),
+        ("each.1.one", "{\"chunk\": \"x/y\"} t 1\n"),
+        ("each.3.one", "{\"chunk\": {\"k\": 2}} t 1\n"),
         ("tell", "42, a b, {\"k\": 2}\n"),
     ] {
         let logs = room.dagmar(&["logs", &format!("a/{step}")]);
@@ -82,6 +83,12 @@ dag:
     }
     let record = room.record("a").expect("it has ended");
     assert_eq!(record["steps"]["make"]["outputs"], json!({"note": "a b", "rows": 42}));
+    let branches = record["steps"]["each"]["branches"].as_object().expect("a map has items");
+    let labels = branches.iter().map(|(name, branch)| (name.as_str(), &branch["label"]));
+    let labels: Vec<_> = labels.map(|(name, label)| format!("{name} {label}")).collect();
+    let expected = ["each.0 \"a.b\"", "each.1 \"x/y\"", "each.2 \"a.b\""];
+    assert_eq!(labels[..3], expected, "the row of odd items");
+    assert!(labels[3].starts_with("each.3 "), "{labels:?}");
 }
 
 #[test]

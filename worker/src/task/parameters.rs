@@ -46,8 +46,9 @@ pub fn items_text(scope: &Scope, names: &[Arc<str>]) -> Option<String> {
     (!items.is_empty() && text.len() <= ENVIRONMENT_VALUE_BYTES_MAX).then_some(text)
 }
 
-/// Adds the variables of all parameters, in order of names, under each prefix and plain. What is too large for an environment
-/// stands in the file only, all forms of it, so that no form disagrees with another.
+/// Adds the variables of all parameters, under each prefix and plain, in order of names. What is
+/// too large for an environment stands in the file only, all forms of it, so that no form
+/// disagrees with another.
 pub fn add_variables(scope: &Scope, entries: &mut Packed) {
     let mut room = ENVIRONMENT_BYTES_MAX;
     for (name, value) in scope.flatten() {

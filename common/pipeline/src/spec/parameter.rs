@@ -6,7 +6,7 @@ use dagmar_common::value::Value;
 use serde_json::Value as Json;
 
 use super::fields::{Field, Fields};
-use super::keys;
+use super::{forms, keys};
 use crate::diagnostic::{Code, Finding, Report, shown};
 use crate::source::Spanned;
 use crate::suggest::did_you_mean;
@@ -94,6 +94,7 @@ pub(crate) fn read<'t>(field: Field<'t>, report: &mut Report<'_>) -> Vec<Paramet
             }),
         });
     }
+    forms::check(parameters.iter().map(|parameter| parameter.name), report);
     parameters
 }
 
