@@ -75,8 +75,12 @@ pub const LOG_BYTES_MAX: u64 = 64 << 20;
 
 /// A worker away for so long (log time) may lose its leases.
 pub const LOST_AFTER: Span = Span::from_secs(300);
-/// A worker lost under one trial so often fails it: `crash limit`.
+/// A shorter time than this is never enough to call a worker lost.
+pub const LOST_AFTER_MIN: Span = Span::from_secs(60);
+/// A worker or its supervisor lost under one trial so often fails it: `crash limit`.
 pub const CRASH_LIMIT: u8 = 5;
+/// Lost attempts of one try that a run log tells; of more, the first ones and the last.
+pub const LOST_ATTEMPTS_MAX: u32 = 32;
 /// A lease whose process its worker could not start is granted again after so long (log time).
 pub const NOT_STARTED_WAITS: Span = Span::from_secs(1);
 /// Heartbeats between worker and leader.

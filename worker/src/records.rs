@@ -4,7 +4,7 @@
 //! for then no process is left. Version 1 of a record's body, little-endian: `1 | boot id 36
 //! bytes | mark 36 bytes` opens a supervisor; `2 | fence u64` is written before a start is asked
 //! for; `3 | fence u64 | pid u32 | microseconds since boot u64` when it began; `4 | fence u64`
-//! when nothing of it runs any more.
+//! when nothing of it runs any more and the worker was answered for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -52,6 +52,7 @@ pub struct Records {
     length: u64,
     waiting: Vec<u8>,
     head: Vec<u8>,
+    /// Asked for and not answered; with the process of what may still run.
     open: BTreeMap<Fence, Option<Began>>,
     /// Of those that wait to be written, the ones that have not ended.
     news: BTreeSet<Fence>,
@@ -62,7 +63,7 @@ pub struct Records {
 pub struct Left {
     /// None if the host was started anew since, or nothing was recorded.
     mark: Option<Mark>,
-    /// What had been asked for and not ended; with its process if that was heard of.
+    /// What had been asked for and not answered; with its process if that was heard of.
     pub open: BTreeMap<Fence, Option<Began>>,
 }
 
@@ -95,6 +96,15 @@ impl Records {
         self.news.insert(began.fence);
     }
 
+    /// Nothing of it runs any more, and nobody was answered for it yet.
+    pub fn over(&mut self, fence: Fence) {
+        if let Some(process) = self.open.get_mut(&fence) {
+            *process = None;
+        }
+        self.news.remove(&fence);
+    }
+
+    /// Its end is durable, or it has none: nobody will ask for it again.
     pub fn ended(&mut self, fence: Fence) {
         Record::Ended { fence }.seal_into(&mut self.waiting);
         self.open.remove(&fence);
@@ -312,6 +322,8 @@ mod tests {
         records.began(began(1));
         records.began(began(2));
         records.ended(Fence(1));
+        // It has ended, and may have to be told of still.
+        records.over(Fence(2));
         records.write().unwrap();
         let left = Left::read(&path).unwrap();
         assert_eq!(left.mark, Some(mark));

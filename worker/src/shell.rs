@@ -101,8 +101,9 @@ impl Shell {
                 Output::Run(start) => self.orders.starts.push(start),
                 Output::Stop { fence, why: Stop::Cancelled } => self.orders.cancels.push(fence),
                 Output::Stop { fence, why: Stop::NotLeased } => self.orders.kills.push(fence),
-                // Nothing is spooled here, and a worker of one process has nowhere else to join.
-                Output::Forget(_) | Output::Rejoin => {}
+                Output::Forget(fences) => self.processes.forget(&fences),
+                // A worker of one process has nowhere else to join.
+                Output::Rejoin => {}
             }
         }
         self.perform();

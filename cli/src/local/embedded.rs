@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use dagmar_common::ids::{
     ClusterId, Fence, Incarnation, LogIndex, ReplicaId, Session, StorageId, StreamNo, WorkerId,
 };
-use dagmar_common::lease::{LogPlace, Numbered, ToWorker};
+use dagmar_common::lease::{Held, HeldAs, LogPlace, Numbered, ToWorker};
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::{Change, Detail, Stream};
 use dagmar_common::time::{BootTime, Span};
@@ -71,7 +71,9 @@ impl Embedded {
         let shell = Shell::start(identity.clone(), config, wake)
             .map_err(|error| cannot_start("start its supervisor process", &error))?;
         let segments = shell.processes().logs().clone();
-        let (links, on_leading) = InProcess::new(shell, identity);
+        let gone = |fence: &Fence| Held { fence: *fence, state: HeldAs::Gone };
+        let left = shell.processes().left().iter().map(gone).collect();
+        let (links, on_leading) = InProcess::new(shell, identity, left);
         let failure = Arc::default();
         let driver = Work { log, handle: handle.clone(), inputs, links, on_leading };
         let driver = driver.start(&failure)?;
@@ -261,7 +263,7 @@ struct InProcess {
 }
 
 impl InProcess {
-    fn new(shell: Shell, identity: Identity) -> (InProcess, OnLeading) {
+    fn new(shell: Shell, identity: Identity, left: Vec<Held>) -> (InProcess, OnLeading) {
         let (sessions, ready) = unbounded();
         let links = InProcess {
             shell,
@@ -272,7 +274,7 @@ impl InProcess {
             next_stream: 1 << 32,
             checkpoint: clock::boot() + CHECKPOINT_EVERY,
         };
-        (links, introduce(sessions, identity))
+        (links, introduce(sessions, identity, left))
     }
 
     /// The agent left its stream, or the leader closed it: they meet again over another.
@@ -284,8 +286,13 @@ impl InProcess {
     }
 }
 
-/// The worker is born ready with each leadership: its hello stands in the first entry.
-fn introduce(sessions: Sender<(StreamNo, Session)>, identity: Identity) -> OnLeading {
+/// The worker is born ready with each leadership: its hello stands in the first entry. The first
+/// of them says what was `left` by an earlier life.
+fn introduce(
+    sessions: Sender<(StreamNo, Session)>,
+    identity: Identity,
+    mut left: Vec<Held>,
+) -> OnLeading {
     let mut streams = 0;
     Box::new(move |leader, now| {
         streams += 1;
@@ -299,7 +306,7 @@ fn introduce(sessions: Sender<(StreamNo, Session)>, identity: Identity) -> OnLea
             name: identity.name.clone(),
             cpu_millis: identity.cpu_millis,
             labels: identity.labels.clone(),
-            held: Vec::new(),
+            held: std::mem::take(&mut left),
             born_ready: Some(session),
             lost_after: None,
         })]

@@ -1,6 +1,6 @@
 //! The words that a run log and every screen use for how things stand and how they ended.
 
-use super::{AttemptStatus, NodeStatus, RunStatus};
+use super::{AttemptRecord, AttemptStatus, NodeStatus, RunStatus};
 use crate::lease::ExitReason;
 use crate::time::{Span, WallTime};
 
@@ -33,6 +33,15 @@ pub fn of_attempt(status: AttemptStatus) -> &'static str {
         AttemptStatus::Cancelled => "CANCELLED",
         AttemptStatus::Lost => "LOST",
         AttemptStatus::Unknown => "UNKNOWN",
+    }
+}
+
+/// Why an attempt ended so; empty where that needs no words.
+pub fn of_cause(attempt: &AttemptRecord) -> String {
+    match (attempt.reason, attempt.status) {
+        (Some(reason), _) => of_exit(reason),
+        (None, AttemptStatus::Lost) => "its worker or its supervisor died".to_owned(),
+        (None, _) => String::new(),
     }
 }
 

@@ -101,10 +101,12 @@ pub struct WorkerHello {
     pub name: String,
     pub cpu_millis: u32,
     pub labels: Vec<(String, String)>,
+    /// What of earlier leases it knows of; of one that is born ready, what an earlier life had
+    /// begun and was not answered for.
     pub held: Vec<Held>,
     /// Where it lives in the process of its only coordinator it is born ready, with this session.
     pub born_ready: Option<Session>,
-    /// Overrides for tests and for local runs; None: the defaults of `limits`.
+    /// When it is lost, and no less than [`dagmar_common::limits::LOST_AFTER_MIN`]; None: the default.
     pub lost_after: Option<Span>,
 }
 

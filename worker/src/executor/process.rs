@@ -71,6 +71,8 @@ pub struct Processes {
     shared: Arc<Shared>,
     directory: Packed,
     grace_us: u64,
+    /// What an earlier life had been asked for and was not answered for.
+    left: Vec<Fence>,
 }
 
 pub(super) struct Shared {
@@ -110,7 +112,8 @@ impl Processes {
         mut tell: impl FnMut(Vec<Report>) + Send + 'static,
     ) -> io::Result<Self> {
         std::fs::create_dir_all(&config.root)?;
-        let killed = sweep(&config.root)?;
+        let left = Left::read(&config.root.join("records"))?;
+        let killed = left.sweep();
         if killed > 0 {
             warn!("killed {killed} processes that an earlier worker had left");
         }
@@ -139,7 +142,19 @@ impl Processes {
         if !directory.push(config.directory.as_os_str().as_bytes()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory with a NUL"));
         }
-        Ok(Processes { supervisor, shared, directory, grace_us: config.grace.0 })
+        let left = left.open.into_keys().collect();
+        Ok(Processes { supervisor, shared, directory, grace_us: config.grace.0, left })
+    }
+
+    /// What an earlier life here had begun, or was about to begin, and never heard the answer for.
+    pub fn left(&self) -> &[Fence] {
+        &self.left
+    }
+
+    /// Their ends were answered: no later life needs to know that they began.
+    pub fn forget(&self, fences: &[Fence]) {
+        let mut state = self.shared.state();
+        fences.iter().for_each(|fence| state.records.ended(*fence));
     }
 
     pub fn logs(&self) -> &Arc<Segments> {
@@ -270,7 +285,7 @@ impl State {
     pub(super) fn end(&mut self, fence: Fence) -> Option<Running> {
         let running = self.running.remove(&fence)?;
         self.environments.release(running.key, &mut self.waiting);
-        self.records.ended(fence);
+        self.records.over(fence);
         Some(running)
     }
 }

@@ -80,7 +80,7 @@ impl State {
             if let Some(lease) = its_own {
                 // Nobody asked for it back and nothing ran: its worker cannot start it now.
                 let waits = !started && !lease.is_recalled;
-                self.lapse(entry, fence, Lapse::Returned { waits }, out);
+                self.lapse(entry, fence, Lapse::Returned { started, waits }, out);
             }
             // Either way the worker need not say it again.
             out.effects.push(Effect::Recorded { worker, fence });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
-use dagmar_common::limits::LOST_AFTER;
+use dagmar_common::limits::{LOST_AFTER, LOST_AFTER_MIN};
 
 use crate::command::WorkerHello;
 use crate::effect::{Applied, Effect, Reply};
@@ -46,19 +46,22 @@ impl State {
         row.incarnation = hello.incarnation;
         row.name = hello.name.into();
         row.labels = hello.labels.into();
-        row.lost_after = hello.lost_after.unwrap_or(LOST_AFTER);
+        row.lost_after = hello.lost_after.unwrap_or(LOST_AFTER).max(LOST_AFTER_MIN);
         let before = std::mem::replace(&mut row.cpu_millis, hello.cpu_millis);
         self.workers.capacity += u64::from(hello.cpu_millis);
         self.workers.capacity -= u64::from(before);
         self.suspend(worker, entry);
         if is_newer {
             let held: BTreeSet<Fence> = hello.held.iter().map(|held| held.fence).collect();
-            for fence in self.fences_of(worker) {
-                if !held.contains(&fence) {
+            for (fence, is_charged) in self.held_by(worker) {
+                let lapse = match (hello.born_ready, held.contains(&fence)) {
                     // In the process of its only coordinator it died with it: no trial's fault.
-                    let counts = hello.born_ready.is_none();
-                    self.lapse(entry, fence, Lapse::Lost { counts }, out);
-                }
+                    // What it lists had begun.
+                    (Some(_), started) => Lapse::Lost { started, counts: false },
+                    (None, true) => continue,
+                    (None, false) => Lapse::Lost { started: is_charged, counts: true },
+                };
+                self.lapse(entry, fence, lapse, out);
             }
             out.effects.push(Effect::Stale { worker });
         }
@@ -154,15 +157,19 @@ impl State {
         self.workers.get_mut(worker).readiness = Readiness::Lost;
         let (started, unsent): (BTreeSet<_>, BTreeSet<_>) =
             (started.iter().collect(), unsent.iter().collect());
-        for fence in self.fences_of(worker) {
+        for (fence, is_charged) in self.held_by(worker) {
             // Not known to have started: the worker was not lost under it.
             let counts = started.contains(&fence) && !unsent.contains(&fence);
-            self.lapse(entry, fence, Lapse::Lost { counts }, out);
+            let started = counts || (is_charged && !unsent.contains(&fence));
+            self.lapse(entry, fence, Lapse::Lost { started, counts }, out);
         }
         Reply::Done
     }
 
-    fn fences_of(&self, worker: WorkerNo) -> Vec<Fence> {
-        self.leases_of(worker).collect()
+    /// Its leases, and whether each has its worker's cpus. Where nobody knows better, such a one
+    /// had begun, and what was granted ahead of it had not. The end of one moves others up.
+    fn held_by(&self, worker: WorkerNo) -> Vec<(Fence, bool)> {
+        let is_charged = |fence| self.leases.live(fence).is_some_and(|lease| lease.is_charged);
+        self.leases_of(worker).map(|fence| (fence, is_charged(fence))).collect()
     }
 }

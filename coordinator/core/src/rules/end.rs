@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dagmar_common::graph::Task;
 use dagmar_common::ids::{Fence, WorkerNo};
 use dagmar_common::lease::{Ending, Outcome, Output, OutputWay};
-use dagmar_common::limits::{CRASH_LIMIT, NOT_STARTED_WAITS};
+use dagmar_common::limits::{CRASH_LIMIT, LOST_ATTEMPTS_MAX, NOT_STARTED_WAITS};
 use dagmar_common::record::{AttemptStatus, NodeStatus};
 use dagmar_common::time::{Span, WallTime};
 use dagmar_common::view::{Rank, View};
@@ -22,11 +22,23 @@ use crate::state::trial::{TrialRest, TrialRow};
 /// How a lease ended without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lapse {
-    /// Given back by its worker; nothing runs. `waits`: granted again at once it would only come
-    /// back at once.
-    Returned { waits: bool },
-    /// Its worker is gone; `counts`: its process had started, as far as anybody knows.
-    Lost { counts: bool },
+    /// Given back by its worker; nothing runs. `started`: its process had begun, and was lost.
+    /// `waits`: granted again at once it would only come back at once.
+    Returned { started: bool, waits: bool },
+    /// Its worker is gone. `started`: its process had begun, as far as anybody knows; `counts`:
+    /// that tells against the trial.
+    Lost { started: bool, counts: bool },
+}
+
+impl Lapse {
+    fn had_started(self) -> bool {
+        matches!(self, Lapse::Returned { started: true, .. } | Lapse::Lost { started: true, .. })
+    }
+
+    /// The trial may be what its worker or supervisor died of.
+    fn counts(self) -> bool {
+        matches!(self, Lapse::Returned { started: true, .. } | Lapse::Lost { counts: true, .. })
+    }
 }
 
 impl Turn<'_> {
@@ -123,6 +135,28 @@ impl Turn<'_> {
         node.trials = self.run.trials.push(trial);
     }
 
+    /// Of attempts that were lost again and again under one number the last takes the place of the
+    /// one before it.
+    fn add_lost(&mut self, row: u32, lost: TrialRow) {
+        let (last, mut before, mut count) = (self.run.nodes.get(row).trials, 0, 0);
+        let mut at = last;
+        while at != NONE && count < LOST_ATTEMPTS_MAX {
+            let trial = self.run.trials.get(at);
+            if (trial.number, trial.status) != (lost.number, AttemptStatus::Lost) {
+                break;
+            }
+            count += 1;
+            before = if count == 1 { trial.previous } else { before };
+            at = trial.previous;
+        }
+        match count {
+            LOST_ATTEMPTS_MAX => {
+                *self.run.trials.get_mut(last) = TrialRow { previous: before, ..lost };
+            }
+            _ => self.add_trial(row, lost),
+        }
+    }
+
     /// An attempt failed: another one, at once or after its backoff, or the end of the node.
     fn failed(&mut self, row: u32) {
         let Some(task) = self.task(row) else { return };
@@ -172,28 +206,26 @@ impl Turn<'_> {
         let number = node.failed + 1;
         let seen = node.view.clone();
         let is_stopped = self.run.stop.is_some();
-        let is_over = lapse == (Lapse::Lost { counts: true }) && {
+        let is_over = lapse.counts() && {
             node.crashes += 1;
             node.crashes >= CRASH_LIMIT
         };
-        if matches!(lapse, Lapse::Lost { .. }) {
+        if lapse.had_started() {
             let status = if is_stopped { AttemptStatus::Cancelled } else { AttemptStatus::Lost };
-            self.add_trial(
-                row,
-                TrialRow {
-                    previous: NONE,
-                    worker: lease.worker,
-                    number,
-                    status,
-                    reason: None,
-                    began: WallTime::default(),
-                    took: Span::default(),
-                    granted: lease.granted,
-                    recorded: self.entry.index.0,
-                    seen,
-                    rest: None,
-                },
-            );
+            let lost = TrialRow {
+                previous: NONE,
+                worker: lease.worker,
+                number,
+                status,
+                reason: None,
+                began: WallTime::default(),
+                took: Span::default(),
+                granted: lease.granted,
+                recorded: self.entry.index.0,
+                seen,
+                rest: None,
+            };
+            self.add_lost(row, lost);
         }
         if is_stopped || is_over {
             self.leases.remove(fence);
@@ -206,7 +238,7 @@ impl Turn<'_> {
                 self.end_node(row, NodeStatus::Cancelled, Why::CancelUnconfirmed, NONE);
             }
             _ if is_over => self.end_node(row, NodeStatus::Failed, Why::CrashLimit, NONE),
-            (false, Lapse::Returned { waits: true }) => self.back_off(row, NOT_STARTED_WAITS),
+            (false, Lapse::Returned { waits: true, .. }) => self.back_off(row, NOT_STARTED_WAITS),
             _ => self.make_ready(row),
         }
     }

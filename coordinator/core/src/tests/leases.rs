@@ -1,10 +1,10 @@
 //! Leases, workers and time: grants, losses, attempts, timers, and the answers to why.
 
 use dagmar_common::graph::Graph;
-use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
+use dagmar_common::ids::{Fence, RunNo, Session, WorkerId, WorkerNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome};
-use dagmar_common::limits::{CRASH_LIMIT, LOST_AFTER};
-use dagmar_common::record::{AttemptStatus, RunStatus};
+use dagmar_common::limits::{CRASH_LIMIT, LOST_AFTER, LOST_AFTER_MIN, LOST_ATTEMPTS_MAX};
+use dagmar_common::record::{AttemptRecord, AttemptStatus, RunStatus};
 use dagmar_common::time::Span;
 
 use super::drawing::{graph, task};
@@ -36,13 +36,21 @@ fn row_28_attempts_and_their_backoff() {
     assert_eq!(attempts, [failed, failed, AttemptStatus::Succeeded]);
 }
 
-fn attempts(world: &World, run: dagmar_common::ids::RunNo) -> Vec<AttemptStatus> {
+fn attempts(world: &World, run: RunNo) -> Vec<AttemptStatus> {
+    records(world, run).iter().map(|attempt| attempt.status).collect()
+}
+
+fn numbers(world: &World, run: RunNo) -> Vec<u32> {
+    records(world, run).iter().map(|attempt| attempt.number).collect()
+}
+
+fn records(world: &World, run: RunNo) -> Vec<AttemptRecord> {
     let records = world.state.node_records(run).expect("it is not archived");
     let nodes = records.filter_map(|entry| match entry {
         dagmar_common::record::Entry::Node(node) => Some(node),
         _ => None,
     });
-    nodes.flat_map(|node| node.attempts).map(|attempt| attempt.status).collect()
+    nodes.flat_map(|node| node.attempts).collect()
 }
 
 #[test]
@@ -182,6 +190,90 @@ fn a_trial_under_which_workers_are_lost_again_and_again_fails() {
         world.settle();
     }
     assert_eq!(world.ended.get(&run), Some(&RunStatus::Failed));
+}
+
+#[test]
+fn every_attempt_that_was_lost_is_told_and_spends_none() {
+    let (failed, lost) = (AttemptStatus::Failed, AttemptStatus::Lost);
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a").attempts(2)]), &[]);
+    world.restart_worker(1);
+    world.lose("a");
+    assert_eq!(attempts(&world, run), [lost, lost, AttemptStatus::Running]);
+    world.fail("a");
+    world.lose("a");
+    world.succeed("a", &[]);
+    assert_eq!(attempts(&world, run), [lost, lost, failed, lost, AttemptStatus::Succeeded]);
+    assert_eq!(numbers(&world, run), [1, 1, 1, 2, 2]);
+}
+
+/// It never began, so there is nothing to tell; nothing was lost with it.
+#[test]
+fn a_lease_that_never_began_leaves_no_attempt() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    world.running.clear();
+    world.restart_worker(1);
+    world.succeed("a", &[]);
+    assert_eq!(attempts(&world, run), [AttemptStatus::Succeeded]);
+}
+
+#[test]
+fn of_leases_of_a_lost_worker_those_that_had_its_cpus_were_attempts() {
+    let mut world = World::new(1);
+    let steps: Vec<_> = (0..4).map(|number| task(&format!("t{number}"))).collect();
+    let run = world.submit(&graph(&steps), &[]);
+    world.succeed("t0", &[]);
+    assert_eq!(world.paths(), ["t1", "t2", "t3"], "two of them ahead");
+    let session = Session(1);
+    world.apply(vec![Command::WorkerSuspended { worker: WORKER, session }]);
+    world.time = LOST_AFTER.0;
+    world.apply(vec![Command::WorkerLost { worker: WORKER, started: vec![], unsent: vec![] }]);
+    let (lost, done) = (AttemptStatus::Lost, AttemptStatus::Succeeded);
+    assert_eq!(attempts(&world, run), [done, lost]);
+}
+
+#[test]
+fn a_trial_that_kills_its_supervisor_again_and_again_fails() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    for _ in 0..CRASH_LIMIT {
+        world.lose("a");
+    }
+    assert_eq!(world.ended.get(&run), Some(&RunStatus::Failed));
+    assert_eq!(attempts(&world, run), [AttemptStatus::Lost; CRASH_LIMIT as usize]);
+}
+
+#[test]
+fn of_very_many_lost_attempts_the_first_ones_and_the_last_are_told() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    let mut granted = Vec::new();
+    for _ in 0..LOST_ATTEMPTS_MAX + 3 {
+        granted.push(world.state.last_applied());
+        world.restart_worker(1);
+    }
+    world.succeed("a", &[]);
+    let told = records(&world, run);
+    assert_eq!(told.len(), LOST_ATTEMPTS_MAX as usize + 1);
+    let last = &told[LOST_ATTEMPTS_MAX as usize - 1];
+    assert_eq!(told[0].granted, granted[0]);
+    assert_eq!(Some(&last.granted), granted.last());
+}
+
+#[test]
+fn nobody_is_lost_within_a_minute() {
+    let mut world = World::empty();
+    let mut hello = hello(WORKER, 1, 1);
+    hello.lost_after = Some(Span::from_secs(1));
+    world.apply(vec![Command::LeaderUp, Command::Hello(hello)]);
+    world.submit(&graph(&[task("a")]), &[]);
+    world.apply(vec![Command::WorkerSuspended { worker: WORKER, session: Session(1) }]);
+    let lost = || Command::WorkerLost { worker: WORKER, started: vec![], unsent: vec![] };
+    world.time = LOST_AFTER_MIN.0 - 1;
+    assert_eq!(world.apply(vec![lost()]), [Reply::Dropped]);
+    world.time = LOST_AFTER_MIN.0;
+    assert_eq!(world.apply(vec![lost()]), [Reply::Done]);
 }
 
 #[test]
