@@ -139,13 +139,10 @@ impl Ledger {
     pub fn record(&mut self, state: &State, run: RunNo, judge: &Judge) {
         let Some(view) = state.run(run) else { return };
         assert_ne!(view.status(), RunStatus::Running, "run {run} is archived alive");
-        let mut nodes = nodes_of(state, run);
+        let nodes = nodes_of(state, run);
         let ends = |node: &NodeRecord| node.status.has_ended();
         assert!(nodes.iter().all(ends), "run {run} has ended, and nodes of it have not");
         holds_outcomes(run, &nodes, judge);
-        // Which record tells a value first depends on what is shared in memory.
-        let attempts = nodes.iter_mut().flat_map(|node| &mut node.attempts);
-        attempts.for_each(|attempt| attempt.parameters.clear());
         let record = format!("{:?} {nodes:?}", view.record());
         let accepted = Accepted { number: run, record: None };
         let known = self.runs.entry(view.run_id().clone()).or_insert(accepted);

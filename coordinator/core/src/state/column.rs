@@ -153,6 +153,8 @@ impl<T: Clone> Page<T> {
 
 impl Freeze for u32 {}
 
+impl Freeze for u64 {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod column;
+pub(crate) mod fifo;
 pub(crate) mod frame;
 pub(crate) mod lease;
 pub(crate) mod map;

@@ -108,6 +108,7 @@ fields!(MapRow {
     has_results,
     counts,
     indices,
+    seen,
     past,
     order,
     merge,
@@ -178,8 +179,7 @@ fields!(LeaseRow {
 });
 fields!(Recorded { fence, digest });
 fields!(TimerRow { deadline, sequence, due });
-fields!(Remembered { content, reply });
-fields!(Requests { known, order });
+fields!(Remembered { at, request, content, reply });
 fields!(Blob { total, have, chunks, touched });
 fields!(Resources { cpu_millis });
 fields!(Schedule { classes, fresh, is_unfinished });
@@ -361,6 +361,21 @@ impl Pack for Leases {
             leases.insert(Pack::unpack(from)?, Pack::unpack(from)?);
         }
         Ok(leases)
+    }
+}
+
+impl Pack for Requests {
+    fn pack(&self, out: &mut Writer<'_>) {
+        out.number(self.known.rows.len());
+        self.known.rows.iter().for_each(|(_, row)| row.pack(out));
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        let mut requests = Requests::default();
+        for _ in 0..from.number()? {
+            requests.known.push(Pack::unpack(from)?);
+        }
+        Ok(requests)
     }
 }
 

@@ -34,7 +34,7 @@ impl State {
             workers: self.workers.clone(),
             leases: self.leases.freeze(),
             timers: self.timers.freeze(),
-            requests: self.requests.clone(),
+            requests: self.requests.freeze(),
             staging: self.staging.clone(),
             schedule: self.schedule.freeze(),
             round: self.round.clone(),
@@ -60,6 +60,7 @@ impl State {
         self.runs.derive();
         self.workers.derive();
         self.timers.derive();
+        self.requests.derive();
         for (slot, run) in self.runs.live() {
             for queue in &run.queues {
                 if let Some(leases) = queue.key {

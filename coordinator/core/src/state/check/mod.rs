@@ -28,6 +28,7 @@ impl State {
     pub fn check(&self) -> Result<(), String> {
         holds!(self.touched.is_empty(), "runs are marked as touched between entries");
         holds!(self.timers.is_order_true(), "the order of timers is not that of their rows");
+        holds!(self.requests.is_true(), "a request is not found by its id");
         self.check_runs()?;
         self.check_leases()?;
         for number in (0..self.workers.rows.len() as u32).map(WorkerNo) {
