@@ -68,18 +68,20 @@ pub struct Left {
 }
 
 impl Records {
-    /// Begins anew; what the file held is to be swept before.
-    pub fn create(path: &Path, mark: &Mark) -> io::Result<Self> {
+    /// Begins anew, with what an earlier life was not answered for; that is to be swept before.
+    pub fn create(path: &Path, mark: &Mark, left: &[Fence]) -> io::Result<Self> {
         let mut head = Vec::new();
         Record::Opened { boot: boot_id()?, mark: mark.0.clone() }.seal_into(&mut head);
-        let file = write_new(path, &head)?;
+        let mut bytes = head.clone();
+        left.iter().for_each(|fence| Record::Asked { fence: *fence }.seal_into(&mut bytes));
+        let file = write_new(path, &bytes)?;
         Ok(Records {
             path: path.to_owned(),
             file,
-            length: head.len() as u64,
+            length: bytes.len() as u64,
             waiting: Vec::new(),
             head,
-            open: BTreeMap::new(),
+            open: left.iter().map(|fence| (*fence, None)).collect(),
             news: BTreeSet::new(),
         })
     }
@@ -315,7 +317,7 @@ mod tests {
         let path = directory.path().join("records");
         assert_eq!(Left::read(&path).unwrap(), Left::default());
         let mark = mark();
-        let mut records = Records::create(&path, &mark).unwrap();
+        let mut records = Records::create(&path, &mark, &[]).unwrap();
         for fence in 1..=3 {
             records.asked(Fence(fence));
         }
@@ -328,6 +330,11 @@ mod tests {
         let left = Left::read(&path).unwrap();
         assert_eq!(left.mark, Some(mark));
         assert_eq!(left.open, [(Fence(2), Some(began(2))), (Fence(3), None)].into());
+        // A life that dies before anybody heard of it leaves what it had found.
+        let found: Vec<Fence> = left.open.keys().copied().collect();
+        let again = directory.path().join("again");
+        Records::create(&again, &Mark::random().unwrap(), &found).unwrap();
+        assert!(Left::read(&again).unwrap().open.into_keys().eq(found));
         let bytes = fs::read(&path).unwrap();
         for length in 0..bytes.len() {
             Left::replay(&bytes[..length], "boot").unwrap();
@@ -342,7 +349,7 @@ mod tests {
     fn a_long_file_is_written_anew() {
         let directory = Directory::new();
         let path = directory.path().join("records");
-        let mut records = Records::create(&path, &mark()).unwrap();
+        let mut records = Records::create(&path, &mark(), &[]).unwrap();
         records.asked(Fence(1));
         records.began(began(1));
         records.write().unwrap();

@@ -106,7 +106,7 @@ pub struct WorkerHello {
     pub held: Vec<Held>,
     /// Where it lives in the process of its only coordinator it is born ready, with this session.
     pub born_ready: Option<Session>,
-    /// When it is lost, and no less than [`dagmar_common::limits::LOST_AFTER_MIN`]; None: the default.
+    /// When it is lost, never under [`dagmar_common::limits::LOST_AFTER_MIN`]; None: the default.
     pub lost_after: Option<Span>,
 }
 

@@ -84,6 +84,8 @@ pub(super) struct State {
     pub(super) running: HashMap<Fence, Running>,
     environments: Environments,
     pub(super) records: Records,
+    /// Of an earlier life, and kept until our hello has been heard.
+    left: Vec<Fence>,
     /// Requests that travel with the next ones.
     waiting: RequestBatch,
     /// The supervisor is gone.
@@ -114,6 +116,7 @@ impl Processes {
         std::fs::create_dir_all(&config.root)?;
         let left = Left::read(&config.root.join("records"))?;
         let killed = left.sweep();
+        let left: Vec<Fence> = left.open.into_keys().collect();
         if killed > 0 {
             warn!("killed {killed} processes that an earlier worker had left");
         }
@@ -124,7 +127,8 @@ impl Processes {
         let state = State {
             running: HashMap::new(),
             environments: Environments::new(tasks, inherited, &mut hello),
-            records: Records::create(&config.root.join("records"), &mark)?,
+            records: Records::create(&config.root.join("records"), &mark, &left)?,
+            left: left.clone(),
             waiting: RequestBatch::default(),
             lost: false,
         };
@@ -142,7 +146,6 @@ impl Processes {
         if !directory.push(config.directory.as_os_str().as_bytes()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory with a NUL"));
         }
-        let left = left.open.into_keys().collect();
         Ok(Processes { supervisor, shared, directory, grace_us: config.grace.0, left })
     }
 
@@ -165,6 +168,10 @@ impl Processes {
     pub fn run(&self, starts: &[Start]) -> Vec<Report> {
         let mut reports = Vec::new();
         let mut state = self.shared.state();
+        // Who sends us a start has heard our hello, and with it what was left.
+        for fence in std::mem::take(&mut state.left) {
+            state.records.ended(fence);
+        }
         let mut spawns = RequestBatch::default();
         let mut asked = Vec::with_capacity(starts.len());
         for start in starts {

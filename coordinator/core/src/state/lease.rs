@@ -6,8 +6,10 @@ use dagmar_common::ids::{Fence, WorkerNo};
 
 use super::column::{Column, Freeze, Page};
 
-/// Fences side by side in one page.
-const PAGE_FENCES: u64 = 64;
+/// Fences side by side in one block.
+const BLOCK_FENCES: u64 = 64;
+/// Blocks in one page: what is frozen, and copied by the first write after that, as a whole.
+const PAGE_BLOCKS: u64 = 64;
 /// Outcomes that are known again when they are said again. What is said again later than this many
 /// grants is refused, and forgotten by its worker all the same.
 pub(crate) const RECORDED_OUTCOMES_MAX: u64 = 1 << 16;
@@ -30,7 +32,7 @@ pub(crate) struct LeaseRow {
     pub next: u64,
 }
 
-/// Pages of leases. One that long outlives its neighbours holds its page of 64, no more.
+/// Pages of blocks of leases. One that long outlives its neighbours holds its block, no more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
     pages: BTreeMap<u64, LeasePage>,
@@ -49,14 +51,26 @@ pub(crate) struct Recorded {
 
 #[derive(Clone, Debug)]
 struct LeasePage {
-    rows: Page<Option<LeaseRow>>,
+    blocks: Page<Option<Block>>,
     used: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    rows: Box<[Option<LeaseRow>]>,
+    used: u32,
+}
+
+/// Where a fence stands: its page, the block in it, the row in that.
+fn place(fence: Fence) -> (u64, usize, usize) {
+    let (block, row) = (fence.0 / BLOCK_FENCES, fence.0 % BLOCK_FENCES);
+    (block / PAGE_BLOCKS, (block % PAGE_BLOCKS) as usize, row as usize)
 }
 
 impl Leases {
     pub fn get(&self, fence: Fence) -> Option<&LeaseRow> {
-        let page = self.pages.get(&(fence.0 / PAGE_FENCES))?;
-        page.rows.rows()[(fence.0 % PAGE_FENCES) as usize].as_ref()
+        let (page, block, row) = place(fence);
+        self.pages.get(&page)?.blocks.rows()[block].as_ref()?.rows[row].as_ref()
     }
 
     pub fn live(&self, fence: Fence) -> Option<&LeaseRow> {
@@ -64,25 +78,34 @@ impl Leases {
     }
 
     pub fn get_mut(&mut self, fence: Fence) -> Option<&mut LeaseRow> {
-        let page = self.pages.get_mut(&(fence.0 / PAGE_FENCES))?;
-        page.rows.own()[(fence.0 % PAGE_FENCES) as usize].as_mut()
+        let (page, block, row) = place(fence);
+        self.pages.get_mut(&page)?.blocks.own()[block].as_mut()?.rows[row].as_mut()
     }
 
-    pub fn insert(&mut self, fence: Fence, row: LeaseRow) {
-        let page = self.pages.entry(fence.0 / PAGE_FENCES).or_insert_with(LeasePage::new);
-        page.rows.own()[(fence.0 % PAGE_FENCES) as usize] = Some(row);
-        page.used += 1;
+    pub fn insert(&mut self, fence: Fence, lease: LeaseRow) {
+        let (page, block, row) = place(fence);
+        let page = self.pages.entry(page).or_insert_with(LeasePage::new);
+        let block = &mut page.blocks.own()[block];
+        page.used += u32::from(block.is_none());
+        let block = block.get_or_insert_with(Block::new);
+        block.rows[row] = Some(lease);
+        block.used += 1;
     }
 
     pub fn remove(&mut self, fence: Fence) -> Option<LeaseRow> {
-        let number = fence.0 / PAGE_FENCES;
+        let (number, at, row) = place(fence);
         let page = self.pages.get_mut(&number)?;
-        let row = page.rows.own()[(fence.0 % PAGE_FENCES) as usize].take()?;
-        page.used -= 1;
+        let block = page.blocks.own()[at].as_mut()?;
+        let lease = block.rows[row].take()?;
+        block.used -= 1;
+        if block.used == 0 {
+            page.blocks.own()[at] = None;
+            page.used -= 1;
+        }
         if page.used == 0 {
             self.pages.remove(&number);
         }
-        Some(row)
+        Some(lease)
     }
 
     /// The outcome with this digest is the one of this fence.
@@ -102,17 +125,20 @@ impl Leases {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Fence, &LeaseRow)> {
-        self.pages.iter().flat_map(|(number, page)| {
-            let first = number * PAGE_FENCES;
-            (first..)
-                .zip(page.rows.rows())
-                .filter_map(|(fence, row)| row.as_ref().map(|row| (Fence(fence), row)))
+        let blocks = self
+            .pages
+            .iter()
+            .flat_map(|(page, rows)| (page * PAGE_BLOCKS..).zip(rows.blocks.rows()));
+        blocks.flat_map(|(number, block)| {
+            let rows = block.iter().flat_map(|block| &block.rows);
+            let first = number * BLOCK_FENCES;
+            (first..).zip(rows).filter_map(|(fence, row)| Some((Fence(fence), row.as_ref()?)))
         })
     }
 
     /// A copy that stays as it is, whatever is written here afterwards.
     pub fn freeze(&mut self) -> Self {
-        self.pages.values_mut().for_each(|page| page.rows.share());
+        self.pages.values_mut().for_each(|page| page.blocks.share());
         self.recorded.share_if_long();
         self.clone()
     }
@@ -120,10 +146,16 @@ impl Leases {
 
 impl LeasePage {
     fn new() -> Self {
-        LeasePage { rows: Page::Owned(vec![None; PAGE_FENCES as usize]), used: 0 }
+        LeasePage { blocks: Page::Owned(vec![None; PAGE_BLOCKS as usize]), used: 0 }
     }
 }
 
-impl Freeze for Option<LeaseRow> {}
+impl Block {
+    fn new() -> Self {
+        Block { rows: vec![None; BLOCK_FENCES as usize].into(), used: 0 }
+    }
+}
+
+impl Freeze for Option<Block> {}
 
 impl Freeze for Recorded {}
