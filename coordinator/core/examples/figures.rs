@@ -39,6 +39,9 @@ fn main() {
     if wants("layers") {
         report("100 layers of 1,000, 3 parents each", &layers(100, 1_000, 3), "[]");
     }
+    if wants("million") {
+        report("1,000 layers of 1,000, 3 parents each", &layers(1_000, 1_000, 3), "[]");
+    }
     if wants("chain") {
         report("chain of 100,000", &layers(100_000, 1, 1), "[]");
     }
@@ -84,6 +87,9 @@ impl Bench {
             let (total, bytes) = (bytes.len() as u64, chunk.to_vec());
             self.apply(vec![Command::Stage { part, digest, offset, total, bytes }]);
         }
+        while self.state.has_agenda() {
+            self.apply(vec![Command::Continue]);
+        }
         Payload::Staged(digest)
     }
 }
@@ -103,8 +109,9 @@ fn report(name: &str, graph: &Graph, items: &str) {
     let parameters = bench.stage(Part::Parameters, &stored::encode_parameters(&parameters));
     let nodes = graph.step_count() as u64;
     drop(bytes);
+    let staged = (bench.spent, bench.longest);
     let before = resident();
-    bench.spent = Duration::ZERO;
+    (bench.spent, bench.longest) = Default::default();
     bench.apply(vec![Command::Submit(Submit {
         request: RequestId(1),
         run: RunId::new("figures"),
@@ -125,8 +132,8 @@ fn report(name: &str, graph: &Graph, items: &str) {
     let done = counts.ended().max(nodes);
     println!("{name}:");
     println!(
-        "  submit {submitted:.1?}, {done} nodes in {:.2?}, {} entries",
-        bench.spent, played.entries
+        "  staged in {:.1?} (longest entry {:.1?}), submit {submitted:.1?}, {done} nodes in {:.2?}, {} entries",
+        staged.0, staged.1, bench.spent, played.entries
     );
     let rate = |count: u64| count as f64 / bench.spent.as_secs_f64();
     println!("  {:.0} nodes/s, {:.0} outcomes/s", rate(done), rate(played.outcomes));
