@@ -53,6 +53,11 @@ pub const REQUEST_MEMORY: Span = Span::from_secs(24 * 3_600);
 
 /// (class, worker) pairs looked at in one entry; the rest from a cursor.
 pub const SCHEDULE_PAIRS_MAX: u32 = 256;
+/// Leases of one worker, whatever its capacity: so many are given up within one entry when it is
+/// lost.
+pub const WORKER_LEASES_MAX: u32 = ENTRY_UNITS_MAX;
+/// Leases granted in one entry; what waits beyond them goes on with the next.
+pub const GRANTS_MAX: u32 = ENTRY_UNITS_MAX;
 /// Leases granted to one worker beyond its capacity.
 pub const AHEAD_MAX: u32 = 2_048;
 /// Work granted ahead of a worker's capacity covers this much time.

@@ -75,7 +75,7 @@ impl State {
                 self.worker_suspended(entry, worker, session)
             }
             Command::WorkerLost { worker, started, unsent } => {
-                self.worker_lost(entry, worker, &started, &unsent, out)
+                self.worker_lost(entry, worker, (&started, &unsent), units, out)
             }
             Command::Outcomes { worker, outcomes } => {
                 *units += outcomes.len() as u32;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
-use dagmar_common::limits::{LOST_AFTER, LOST_AFTER_MIN};
+use dagmar_common::limits::{ENTRY_UNITS_MAX, LOST_AFTER, LOST_AFTER_MIN};
 
 use crate::command::WorkerHello;
 use crate::effect::{Applied, Effect, Reply};
@@ -138,21 +138,24 @@ impl State {
         }
     }
 
-    /// Void unless the worker has been away for its `lost_after` of log time.
+    /// Void unless the worker has been away for its `lost_after` of log time, and where the entry
+    /// has no room for all of its leases: asked again, it is the first of another.
     pub(super) fn worker_lost(
         &mut self,
         entry: Entry,
         worker: WorkerId,
-        started: &[Fence],
-        unsent: &[Fence],
+        (started, unsent): (&[Fence], &[Fence]),
+        units: &mut u32,
         out: &mut Applied,
     ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
         let row = self.workers.get(worker);
         let Some(since) = row.away_since(self.reign) else { return Reply::Dropped };
-        if since + row.lost_after > entry.now {
+        let has_room = *units <= 1 || *units + row.leases <= ENTRY_UNITS_MAX;
+        if since + row.lost_after > entry.now || !has_room {
             return Reply::Dropped;
         }
+        *units += row.leases;
         self.suspend(worker, entry);
         self.workers.get_mut(worker).readiness = Readiness::Lost;
         let (started, unsent): (BTreeSet<_>, BTreeSet<_>) =

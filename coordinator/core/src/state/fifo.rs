@@ -31,7 +31,7 @@ impl<T, const ROWS: usize> Fifo<T, ROWS> {
         }
         let rows = ROWS as u64;
         let page = (number / rows - self.first / rows) as usize;
-        Some(&self.pages[page].rows()[(number % rows) as usize])
+        Some(&self.pages[page].row((number % rows) as usize))
     }
 
     pub fn first(&self) -> Option<&T> {
@@ -61,7 +61,7 @@ impl<T: Clone, const ROWS: usize> Fifo<T, ROWS> {
             self.pages.push_back(Page::Owned(Vec::new()));
         }
         if let Some(last) = self.pages.back_mut() {
-            last.own().push(value);
+            last.own(ROWS).push(value);
         }
         self.next += 1;
         self.next - 1

@@ -70,7 +70,7 @@ fn place(fence: Fence) -> (u64, usize, usize) {
 impl Leases {
     pub fn get(&self, fence: Fence) -> Option<&LeaseRow> {
         let (page, block, row) = place(fence);
-        self.pages.get(&page)?.blocks.rows()[block].as_ref()?.rows[row].as_ref()
+        self.pages.get(&page)?.blocks.row(block).as_ref()?.rows[row].as_ref()
     }
 
     pub fn live(&self, fence: Fence) -> Option<&LeaseRow> {
@@ -79,13 +79,14 @@ impl Leases {
 
     pub fn get_mut(&mut self, fence: Fence) -> Option<&mut LeaseRow> {
         let (page, block, row) = place(fence);
-        self.pages.get_mut(&page)?.blocks.own()[block].as_mut()?.rows[row].as_mut()
+        self.pages.get_mut(&page)?.blocks.own(PAGE_BLOCKS as usize)[block].as_mut()?.rows[row]
+            .as_mut()
     }
 
     pub fn insert(&mut self, fence: Fence, lease: LeaseRow) {
         let (page, block, row) = place(fence);
         let page = self.pages.entry(page).or_insert_with(LeasePage::new);
-        let block = &mut page.blocks.own()[block];
+        let block = &mut page.blocks.own(PAGE_BLOCKS as usize)[block];
         page.used += u32::from(block.is_none());
         let block = block.get_or_insert_with(Block::new);
         block.rows[row] = Some(lease);
@@ -95,11 +96,11 @@ impl Leases {
     pub fn remove(&mut self, fence: Fence) -> Option<LeaseRow> {
         let (number, at, row) = place(fence);
         let page = self.pages.get_mut(&number)?;
-        let block = page.blocks.own()[at].as_mut()?;
+        let block = page.blocks.own(PAGE_BLOCKS as usize)[at].as_mut()?;
         let lease = block.rows[row].take()?;
         block.used -= 1;
         if block.used == 0 {
-            page.blocks.own()[at] = None;
+            page.blocks.own(PAGE_BLOCKS as usize)[at] = None;
             page.used -= 1;
         }
         if page.used == 0 {
@@ -125,10 +126,10 @@ impl Leases {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Fence, &LeaseRow)> {
-        let blocks = self
-            .pages
-            .iter()
-            .flat_map(|(page, rows)| (page * PAGE_BLOCKS..).zip(rows.blocks.rows()));
+        let blocks = self.pages.iter().flat_map(|(page, rows)| {
+            (0..PAGE_BLOCKS)
+                .map(move |block| (page * PAGE_BLOCKS + block, rows.blocks.row(block as usize)))
+        });
         blocks.flat_map(|(number, block)| {
             let rows = block.iter().flat_map(|block| &block.rows);
             let first = number * BLOCK_FENCES;

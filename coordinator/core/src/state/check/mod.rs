@@ -5,6 +5,7 @@ mod run;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dagmar_common::ids::{Fence, WorkerNo};
+use dagmar_common::limits::WORKER_LEASES_MAX;
 use dagmar_common::record::NodeStatus;
 
 use super::State;
@@ -170,6 +171,7 @@ impl State {
             worker.is_ready(self.reign)
                 && worker.ahead == 0
                 && worker.free() >= need
+                && worker.leases < WORKER_LEASES_MAX
                 && worker.reserved_for.is_none_or(|reserved| reserved == class)
         });
         idle.map(|(number, _)| number)
