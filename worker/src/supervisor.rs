@@ -60,10 +60,12 @@ pub fn this_program() -> PathBuf {
 }
 
 impl Supervisor {
-    /// Starts `program` as supervisor and returns at once: requests may follow before it is up.
+    /// Starts `program` as supervisor of tasks that have `cpu_millis` together, and returns at
+    /// once: requests may follow before it is up.
     pub fn start(
         program: &Path,
         mark: Mark,
+        cpu_millis: u32,
         listen: impl FnMut(Said<'_>) + Send + 'static,
     ) -> io::Result<Self> {
         // If the supervisor dies, its processes become ours, and can be found and ended.
@@ -92,7 +94,8 @@ impl Supervisor {
             mark: mark.clone(),
         };
         let mut hello = RequestBatch::default();
-        hello.push(&Request::Hello { on_close: OnClose::Kill, mark: mark.0.as_bytes() });
+        let mark = mark.0.as_bytes();
+        hello.push(&Request::Hello { on_close: OnClose::Kill, cpu_millis, mark });
         supervisor.send(&hello)?;
         Ok(supervisor)
     }

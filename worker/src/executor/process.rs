@@ -111,10 +111,12 @@ pub fn sweep(root: &Path) -> io::Result<usize> {
 }
 
 impl Processes {
-    /// Kills what an earlier life left behind, and starts a supervisor. `tell` is called on a
-    /// thread of its own, with all that is known at that moment.
+    /// Kills what an earlier life left behind, and starts a supervisor; of what it is given more
+    /// than `cpu_millis` never run at once. `tell` is called on a thread of its own, with all that
+    /// is known at that moment.
     pub fn start(
         config: &Config,
+        cpu_millis: u32,
         mut tell: impl FnMut(Vec<Report>) + Send + 'static,
     ) -> io::Result<Self> {
         std::fs::create_dir_all(&config.root)?;
@@ -139,7 +141,7 @@ impl Processes {
         let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
         let shared = Arc::new(Shared { state: Mutex::new(state), logs });
         let mut listener = Listener::new(shared.clone());
-        let supervisor = Supervisor::start(&config.program, mark, move |said| {
+        let supervisor = Supervisor::start(&config.program, mark, cpu_millis, move |said| {
             let reports = listener.hear(said);
             if !reports.is_empty() {
                 tell(reports);
@@ -243,6 +245,7 @@ impl Processes {
             time_limit_us: start.task.time_limit.map(|limit| limit.0),
             grace_us: self.grace_us,
             output_max: LOG_BYTES_MAX,
+            cpu_millis: start.task.resources.cpu_millis,
         }));
         state.records.asked(fence);
         let given = tells_exports.then(|| start.scope.clone());

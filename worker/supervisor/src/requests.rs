@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use crate::places::Places;
 use crate::protocol::{Cause, Event, Held, OnClose, Request, Spawn};
 use crate::serve::{Supervisor, Which, token};
 use crate::spawn::Job;
@@ -46,8 +47,9 @@ impl Supervisor {
             return Err(());
         }
         match request {
-            Request::Hello { on_close: OnClose::Kill, mark } => {
+            Request::Hello { on_close: OnClose::Kill, cpu_millis, mark } => {
                 self.greeted = true;
+                self.places = Places::new(cpu_millis);
                 self.environments.set_mark(mark);
                 self.outgoing.push(&Event::Welcome { pid: std::process::id() });
             }
@@ -73,6 +75,7 @@ impl Supervisor {
             }
             Request::Shutdown { grace_us } => {
                 self.closing = true;
+                self.take_back_waiting();
                 for slot in self.tasks.slots() {
                     self.ask(slot, Asked::Shutdown { grace_us }, now);
                 }
@@ -93,15 +96,30 @@ impl Supervisor {
             return;
         }
         let slot = self.tasks.insert(Task::new(spawn));
-        self.outstanding += 1;
-        self.spawners.push(Job {
+        let job = Job {
             slot,
             token: token(slot, Which::Process),
             environment,
             additions: spawn.additions.to_packed(),
             directory: spawn.directory.to_packed(),
             words: spawn.words.to_packed(),
-        });
+        };
+        self.places.wait(spawn.cpu_millis, job);
+        self.begin_waiting();
+    }
+
+    /// Hands to the spawn threads whatever has its cpus now.
+    pub(crate) fn begin_waiting(&mut self) {
+        while let Some(job) = self.places.next() {
+            self.outstanding += 1;
+            self.spawners.push(job);
+        }
+    }
+
+    /// What takes no place any more; whoever waited for it begins.
+    pub(crate) fn leave_place(&mut self, cpu_millis: u32) {
+        self.places.release(cpu_millis);
+        self.begin_waiting();
     }
 
     /// Nothing to do for one that has ended: its exit is on its way.
@@ -111,14 +129,29 @@ impl Supervisor {
         }
     }
 
+    /// None of what waits for cpus begins any more.
+    fn take_back_waiting(&mut self) {
+        for slot in self.places.take_back_all() {
+            if let Some(task) = self.tasks.remove(slot) {
+                self.outgoing.push(&Event::NeverBegan { fence: task.fence });
+            }
+        }
+    }
+
     pub(crate) fn ask(&mut self, slot: u32, asked: Asked, now: u64) {
         let Some(task) = self.tasks.get(slot) else { return };
-        let fence = task.fence;
+        let (fence, cpu_millis) = (task.fence, task.cpu_millis);
         let Some(process) = &mut task.process else {
-            if self.spawners.take_back(slot) {
+            if self.places.take_back(slot) {
+                self.tasks.remove(slot);
+                self.outgoing.push(&Event::NeverBegan { fence });
+                // It may have held back smaller ones.
+                self.begin_waiting();
+            } else if self.spawners.take_back(slot) {
                 self.outstanding -= 1;
                 self.tasks.remove(slot);
                 self.outgoing.push(&Event::NeverBegan { fence });
+                self.leave_place(cpu_millis);
             } else {
                 task.asked = Some(asked);
             }

@@ -17,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use crate::bounds::SPAWN_THREADS;
 use crate::clock;
 use crate::environment::Environment;
+use crate::files::FileLimit;
 use crate::packed::{Packed, PackedView};
 use crate::protocol::StartStep;
 use crate::sys;
@@ -65,6 +66,7 @@ struct Shared {
     bell: Arc<OwnedFd>,
     null: OwnedFd,
     attributes: sys::Attributes,
+    files: FileLimit,
 }
 
 impl Spawners {
@@ -81,6 +83,7 @@ impl Spawners {
             bell,
             null,
             attributes,
+            files: FileLimit::of_this_process(),
         });
         for number in 0..SPAWN_THREADS {
             let shared = shared.clone();
@@ -140,6 +143,7 @@ impl Shared {
         };
         let (stdout, stdout_end) = pipe().map_err(no_files)?;
         let (stderr, stderr_end) = pipe().map_err(no_files)?;
+        self.files.make_room(&stderr_end);
         let files = [self.null.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()];
         let (wall_us, boot_us) = (clock::wall_us(), clock::boot_us());
         let pid = self.exec(job, directory, files).map_err(|errno| {
@@ -150,6 +154,7 @@ impl Shared {
             };
             NotStarted { step, errno }
         })?;
+        self.files.restore_for(pid);
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Begun { pid, pidfd, pipes: [stdout, stderr], wall_us, boot_us }),
             Err(errno) => Err(give_up(pid, errno)),

@@ -8,6 +8,7 @@ mod exporting;
 mod killed;
 mod misbehaving;
 mod ordinary;
+mod waiting;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +39,14 @@ const TESTS: &[(&str, fn())] = &[
     ("a_time_limit_ends_a_trial", ordinary::a_time_limit_ends_a_trial),
     ("a_cancelled_trial_may_tidy_up", ordinary::a_cancelled_trial_may_tidy_up),
     ("a_cancel_takes_back_what_waits", ordinary::a_cancel_takes_back_what_waits),
+    ("no_more_run_at_once_than_there_are_cpus", waiting::no_more_run_at_once_than_there_are_cpus),
+    ("what_waits_begins_in_its_turn", waiting::what_waits_begins_in_its_turn),
+    (
+        "what_waits_is_taken_back_and_its_time_does_not_run",
+        waiting::what_waits_is_taken_back_and_its_time_does_not_run,
+    ),
+    ("a_shutdown_begins_nothing_that_waits", waiting::a_shutdown_begins_nothing_that_waits),
+    ("files_are_raised_for_us_alone", ordinary::files_are_raised_for_us_alone),
     ("whoever_ignores_term_is_killed", misbehaving::whoever_ignores_term_is_killed),
     ("nobody_outlives_its_trial", misbehaving::nobody_outlives_its_trial),
     ("a_held_pipe_holds_up_nothing", misbehaving::a_held_pipe_holds_up_nothing),

@@ -234,3 +234,22 @@ pub fn a_cancel_takes_back_what_waits() {
     }
     world.nobody_is_left();
 }
+
+/// More than fit under a low limit run at once, and each of them sees the limit as it was.
+pub fn files_are_raised_for_us_alone() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(64), ..before }).unwrap();
+    let mut world = World::new();
+    let text = "until [ -e gate ]; do sleep 0.05; done; ulimit -Sn";
+    let starts: Vec<_> = (1..=40).map(|fence| script(fence, text)).collect();
+    world.run(&starts);
+    (1..=40).for_each(|fence| world.begun(fence));
+    setrlimit(Resource::Nofile, before).unwrap();
+    std::fs::write(world.file("gate"), "").unwrap();
+    for fence in 1..=40 {
+        let outcome = world.outcome(fence);
+        assert_eq!(outcome.ending, Ending::Succeeded, "{}", outcome.last_lines);
+        assert_eq!(world.log(&outcome)[0], "64\n");
+    }
+}

@@ -16,9 +16,10 @@ pub struct EventBatch(Vec<u8>);
 impl RequestBatch {
     pub fn push(&mut self, request: &Request<'_>) {
         match *request {
-            Request::Hello { on_close: OnClose::Kill, mark } => {
+            Request::Hello { on_close: OnClose::Kill, cpu_millis, mark } => {
                 frame(&mut self.0, kind::HELLO, |out| {
                     out.push(0);
+                    out.extend(cpu_millis.to_le_bytes());
                     out.extend_from_slice(mark);
                 });
             }
@@ -158,6 +159,7 @@ fn put_spawn(out: &mut Vec<u8>, spawn: &Spawn<'_>) {
     option(out, spawn.time_limit_us);
     out.extend(spawn.grace_us.to_le_bytes());
     out.extend(spawn.output_max.to_le_bytes());
+    out.extend(spawn.cpu_millis.to_le_bytes());
     for texts in [spawn.directory, spawn.words, spawn.additions] {
         out.extend((texts.bytes().len() as u32).to_le_bytes());
         out.extend_from_slice(texts.bytes());

@@ -53,8 +53,9 @@ fn read_hello<'a>(fields: &mut Fields<'a>) -> Option<Request<'a>> {
         0 => OnClose::Kill,
         _ => return None,
     };
+    let cpu_millis = fields.u32()?;
     let mark = fields.rest();
-    (!mark.contains(&0)).then_some(Request::Hello { on_close, mark })
+    (!mark.contains(&0)).then_some(Request::Hello { on_close, cpu_millis, mark })
 }
 
 fn read_environment<'a>(fields: &mut Fields<'a>) -> Option<Request<'a>> {
@@ -73,6 +74,7 @@ fn read_spawn<'a>(fields: &mut Fields<'a>) -> Option<Spawn<'a>> {
     let time_limit_us = fields.option()?;
     let grace_us = fields.u64()?;
     let output_max = fields.u64()?;
+    let cpu_millis = fields.u32()?;
     let directory = fields.texts()?;
     let words = fields.texts()?;
     let additions = fields.texts()?;
@@ -86,6 +88,7 @@ fn read_spawn<'a>(fields: &mut Fields<'a>) -> Option<Spawn<'a>> {
         time_limit_us,
         grace_us,
         output_max,
+        cpu_millis,
     })
 }
 

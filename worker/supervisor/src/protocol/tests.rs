@@ -23,9 +23,10 @@ fn with_requests(check: impl FnOnce(&[Request<'_>])) {
         time_limit_us: Some(0),
         grace_us: 10_000_000,
         output_max: 64 << 20,
+        cpu_millis: 250,
     };
     check(&[
-        Request::Hello { on_close: OnClose::Kill, mark: b"mark" },
+        Request::Hello { on_close: OnClose::Kill, cpu_millis: 2_000, mark: b"mark" },
         Request::Environment { number: 3, over: None, entries: entries.view() },
         Request::Environment { number: 4, over: Some(u32::MAX), entries: PackedView::default() },
         Request::Spawn(spawn),
