@@ -184,6 +184,9 @@ pub struct BenchArguments {
     /// What each task does
     #[arg(long, value_enum, default_value_t = BenchFunction::Noop)]
     pub function: BenchFunction,
+    /// Submit a run of so many stubs beside it, and time its hops meanwhile; for a chain
+    #[arg(long, value_name = "STUBS", value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    pub beside: Option<u32>,
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
 }

@@ -43,7 +43,6 @@ pub fn main(wires: Wires) -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == dagmar_supervisor::ARGUMENT) {
         return wires.supervisor();
     }
-    panics::tell_in_our_words();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -54,6 +53,7 @@ pub fn main(wires: Wires) -> ExitCode {
     };
     log_to_stderr();
     let as_json = commands::speaks_json(arguments.command.as_ref());
+    panics::tell_in_our_words(as_json);
     let color = arguments.color;
     let done = Session::here(wires, color)
         .map_err(Failure::from)

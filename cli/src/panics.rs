@@ -1,62 +1,47 @@
 //! Panics in words of our own: a damaged log as damage, everything else as a fault to report.
 
-use std::io::Write;
 use std::panic::PanicHookInfo;
 
 use dagmar_common::problem::{Code, Problem};
-use dagmar_coordinator::store;
+use dagmar_coordinator::underway::{self, Underway};
 
-use crate::exit::Exit;
-use crate::render::{Screen, problem};
+use crate::failure::Failure;
+use crate::local::damage;
+use crate::render::Screen;
 
-/// From now on a panic is told like any problem. While a log is opened it is the storage
-/// engine's word for damage: where panics unwind the store says so itself, where they abort this
-/// is the last chance.
-pub fn tell_in_our_words() {
-    std::panic::set_hook(Box::new(|info| {
-        let problem = match store::being_opened() {
-            Some(_) if cfg!(panic = "unwind") => return,
-            Some(directory) => damaged(&directory),
+/// From now on a panic anywhere is told like any problem and ends the process at once, however
+/// this program was built: whoever waits for the thread that is gone would wait for ever. What was
+/// acknowledged is durable, and the supervisor kills what runs.
+///
+/// While a log is opened a panic is the storage engine's word for damage.
+pub fn tell_in_our_words(as_json: bool) {
+    std::panic::set_hook(Box::new(move |info| {
+        let problem = match underway::here() {
+            Some(Underway::Opening(directory)) => {
+                let why = "the storage engine cannot make sense of it";
+                damage::of_store_directory(&directory, format!("{why}: {}", said(info)))
+            }
+            Some(Underway::Applying(index)) => {
+                fault(info).because(format!("while it applied entry {index} of the log"))
+            }
             None => fault(info),
         };
-        let text = problem::lines(&problem, &Screen::plain()).join("\n") + "\n";
-        // Where stderr is closed there is nobody left to tell.
-        let _ = std::io::stderr().write_all(text.as_bytes());
-        if store::being_opened().is_some() {
-            std::process::exit(Exit::of_problem(&problem) as i32);
-        }
+        let exit = Failure::from(problem).tell(&Screen::plain(), as_json);
+        std::process::exit(exit as i32);
     }));
 }
 
-fn damaged(directory: &std::path::Path) -> Problem {
-    let directory = directory.display();
-    Problem::new(Code::Damaged, format!("the log in {directory} is damaged"))
-        .because("the storage engine cannot make sense of it")
-        .try_this(format!("keep a copy of {directory}, then run the pipeline again"))
-}
-
-fn fault(info: &PanicHookInfo<'_>) -> Problem {
+fn said(info: &PanicHookInfo<'_>) -> String {
     let payload = info.payload();
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let said = text.unwrap_or("it gave no reason");
+    text.unwrap_or("it gave no reason").to_owned()
+}
+
+fn fault(info: &PanicHookInfo<'_>) -> Problem {
     let place = info.location().map_or_else(String::new, ToString::to_string);
-    Problem::new(Code::Internal, format!("a fault of this program: {said}"))
+    Problem::new(Code::Internal, format!("a fault of this program: {}", said(info)))
         .at(place)
         .because("what was acknowledged is on the disk")
         .try_this("report it with this text and `dagmar version`; dagmar resume RUN goes on")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn damage_says_what_where_and_what_next() {
-        let problem = damaged(std::path::Path::new("/there/log"));
-        let text = problem::lines(&problem, &Screen::plain()).join("\n");
-        for part in ["E0901", "the log in /there/log is damaged", "keep a copy"] {
-            assert!(text.contains(part), "no {part:?} in {text}");
-        }
-    }
 }

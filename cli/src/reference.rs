@@ -44,8 +44,8 @@ impl Reference {
         Ok(Reference { run: run.to_owned(), path: Some(path), attempt })
     }
 
-    /// For commands that are about a whole run.
-    pub fn parse_run(text: &str) -> Result<Self, Problem> {
+    /// For commands that are about a whole run: `dagmar VERB RUN`.
+    pub fn parse_run(verb: &str, text: &str) -> Result<Self, Problem> {
         let reference = Reference::parse(text)?;
         match &reference.path {
             None => Ok(reference),
@@ -55,7 +55,7 @@ impl Reference {
                     Code::Usage,
                     format!("this is about whole runs, not steps: {path}"),
                 )
-                .try_this(run.clone()))
+                .try_this(format!("dagmar {verb} {run}")))
             }
         }
     }
@@ -167,7 +167,7 @@ mod tests {
         for bad in ["", "/a", "r/a[x]", "r/a[1", "r/[1]", "r/a[1]b"] {
             assert_eq!(Reference::parse(bad).map_err(|p| p.code), Err(Code::Usage), "{bad}");
         }
-        assert!(Reference::parse_run("etl/square").is_err());
+        assert!(Reference::parse_run("cancel", "etl/square").is_err());
     }
 
     #[test]

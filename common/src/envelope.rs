@@ -64,11 +64,11 @@ pub enum EnvelopeError {
     Torn { have: usize, need: usize },
     #[error("does not begin as a file of Dagmar")]
     Foreign,
-    #[error("checksum {found:08x} where {expected:08x} is written")]
+    #[error("has checksum {found:08x} where {expected:08x} is written")]
     Corrupt { expected: u32, found: u32 },
     #[error("holds kind {found} where kind {expected} belongs")]
     OtherKind { expected: u16, found: u16 },
-    #[error("version {found} of kind {kind}; this program knows up to {known}")]
+    #[error("is version {found} of kind {kind}; this program knows up to {known}")]
     Newer { kind: u16, found: u16, known: u16 },
 }
 

@@ -20,12 +20,16 @@ pub const BACKOFF_MOST_DEFAULT: Span = Span::from_secs(300);
 pub const TIME_LIMIT_MAX: Span = Span::from_secs(366 * 24 * 3_600);
 /// A task that asks for more cpus is refused at compile.
 pub const TASK_CPUS_MAX: u32 = 10_000;
-/// One word of a command, or one script: what Linux takes as one argument of a program.
+/// One word of a command: what Linux takes as one argument of a program.
 pub const COMMAND_WORD_BYTES_MAX: usize = (128 << 10) - 1;
+/// One script; what is left of a word is for what its worker puts in front of it.
+pub const SCRIPT_BYTES_MAX: usize = 127 << 10;
 /// All words of a command together; more is refused at compile.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Longer names of steps are refused at compile.
 pub const STEP_NAME_BYTES_MAX: usize = 255;
+/// Longer names of parameters are refused wherever they come from.
+pub const PARAMETER_NAME_BYTES_MAX: usize = 255;
 /// Longer run ids are refused at submission.
 pub const RUN_ID_BYTES_MAX: usize = 128;
 
@@ -49,10 +53,15 @@ pub const REQUEST_MEMORY: Span = Span::from_secs(24 * 3_600);
 
 /// (class, worker) pairs looked at in one entry; the rest from a cursor.
 pub const SCHEDULE_PAIRS_MAX: u32 = 256;
+/// Leases of one worker, whatever its capacity: so many are given up within one entry when it is
+/// lost.
+pub const WORKER_LEASES_MAX: u32 = ENTRY_UNITS_MAX;
+/// Leases granted in one entry; what waits beyond them goes on with the next.
+pub const GRANTS_MAX: u32 = ENTRY_UNITS_MAX;
 /// Leases granted to one worker beyond its capacity.
 pub const AHEAD_MAX: u32 = 2_048;
 /// Work granted ahead of a worker's capacity covers this much time.
-pub const AHEAD_SPAN: Span = Span::from_millis(10);
+pub const AHEAD_SPAN: Span = Span::from_millis(40);
 /// A class whose trials take longer on average is not granted ahead.
 pub const AHEAD_TRIAL_MAX: Span = Span::from_secs(1);
 /// A class head not placed for so long (log time) reserves the worker that fits it best.
@@ -68,6 +77,8 @@ pub const LAST_LINES_BYTES_MAX: usize = 4 << 10;
 pub const OUTCOME_BYTES_MAX: usize = 64 << 10;
 /// One value in an environment variable; larger ones stand in the parameters file only.
 pub const ENVIRONMENT_VALUE_BYTES_MAX: usize = 96 << 10;
+/// What a script exports at its end, all together; more fails the attempt.
+pub const EXPORTS_BYTES_MAX: usize = 16 << 20;
 /// All parameters in the environment together.
 pub const ENVIRONMENT_BYTES_MAX: usize = 1 << 20;
 /// Output kept of one attempt and stream; beyond it the bytes are read and counted.
@@ -75,8 +86,12 @@ pub const LOG_BYTES_MAX: u64 = 64 << 20;
 
 /// A worker away for so long (log time) may lose its leases.
 pub const LOST_AFTER: Span = Span::from_secs(300);
-/// A worker lost under one trial so often fails it: `crash limit`.
+/// A shorter time than this is never enough to call a worker lost.
+pub const LOST_AFTER_MIN: Span = Span::from_secs(60);
+/// A worker or its supervisor lost under one trial so often fails it: `crash limit`.
 pub const CRASH_LIMIT: u8 = 5;
+/// Lost attempts of one try that a run log tells; of more, the first ones and the last.
+pub const LOST_ATTEMPTS_MAX: u32 = 32;
 /// A lease whose process its worker could not start is granted again after so long (log time).
 pub const NOT_STARTED_WAITS: Span = Span::from_secs(1);
 /// Heartbeats between worker and leader.
@@ -101,9 +116,12 @@ pub const QUORUM_ROUND_AGAIN: Span = Span::from_secs(1);
 /// Messages kept behind a hello that is not answered yet; with more the stream is closed.
 pub const BEHIND_HELLO_MAX: usize = 1_024;
 /// While work waits on a worker, its outcomes wait so long for others to share a message with.
-pub const OUTCOMES_HELD_FOR: Span = Span::from_millis(4);
+pub const OUTCOMES_HELD_FOR: Span = Span::from_millis(10);
 /// With so many they wait no longer.
 pub const OUTCOMES_HELD_MAX: usize = 64;
+/// How many times its capacity a worker hands to its supervisor beyond it, where a trial begins
+/// the moment its cpus are free; what is handed over is recalled no more.
+pub const HANDED_AHEAD: u32 = 4;
 /// Outcomes in one message of a stream; more go into the next message.
 pub const OUTCOMES_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Between TERM and KILL.

@@ -1,6 +1,7 @@
 //! A problem as a person and a program meet it: a stable code, a sentence, a place, what to type.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 /// Something that was asked for and could not be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +134,12 @@ impl Problem {
 
     /// A system call that failed on `path` while doing `what`.
     pub fn storage(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Problem::new(Code::Storage, format!("cannot {what} {}: {error}", path.display()))
+        let problem =
+            Problem::new(Code::Storage, format!("cannot {what} {}: {error}", path.display()));
+        match help_of_system(error.kind()) {
+            Some(help) => problem.try_this(help),
+            None => problem,
+        }
     }
 
     #[must_use]
@@ -155,6 +161,18 @@ impl Problem {
     }
 }
 
+/// What a person can do about a refusal of the system, where that is plain.
+fn help_of_system(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room on this file system, then the same again"
+        }
+        ErrorKind::PermissionDenied => "the same as the user who owns it, or chmod it",
+        ErrorKind::ReadOnlyFilesystem => "the same in a directory that can be written",
+        _ => return None,
+    })
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -162,6 +180,26 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// A piece of somebody's text inside a message: in quotes or backticks, short, nothing hidden.
+pub fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut out = String::new();
+    for (count, symbol) in text.chars().enumerate() {
+        if count == MOST {
+            out.push('…');
+            break;
+        }
+        let is_hidden = symbol.is_control()
+            || matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}' | '\u{61c}' | '\u{feff}');
+        match is_hidden {
+            true => out.extend(symbol.escape_default()),
+            false => out.push(symbol),
+        }
+    }
+    out
+}
 
 #[cfg(test)]
 mod tests {
@@ -176,5 +214,11 @@ mod tests {
         }
         assert_eq!(Code::from_number(3), None);
         assert_eq!(Code::Usage.to_string(), "E0002");
+    }
+
+    #[test]
+    fn hidden_characters_are_written_out() {
+        assert_eq!(shown("a\u{202e}b\0\n"), "a\\u{202e}b\\u{0}\\n");
+        assert_eq!(shown(&"x".repeat(99)), format!("{}…", "x".repeat(60)));
     }
 }

@@ -12,7 +12,7 @@ use crate::driver::snapshotting::Snapshotted;
 /// Everything that can happen to the driver.
 pub enum Input {
     Propose(Vec<Proposal>),
-    Read(Box<dyn FnOnce(&State) + Send>),
+    Read(Look),
     Freeze(Box<dyn FnOnce(Frozen) + Send>),
     Watch(Interest, Sender<Watched>),
     /// What was given to the disk, up to this token, is durable.
@@ -32,8 +32,11 @@ pub struct Proposal {
     pub answer: Answer,
 }
 
-/// Nobody need wait for an answer; the driver's own proposals do not.
+/// Nobody need wait for an answer.
 pub type Answer = Option<Sender<Reply>>;
+
+/// Taken on the driver's thread.
+pub type Look = Box<dyn FnOnce(&State) + Send>;
 
 /// What a watcher wants to hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! # Threads
 //!
-//! The `driver`, which owns replica and state, is started by whoever owns a coordinator. Here:
+//! The `driver`, which owns the member, is started by whoever owns a coordinator. Here:
 //! * `disk.rs`: `disk`, which makes one write after another durable
 //! * `driver/snapshotting.rs`: `snapshot`, which writes one, and a helper that packs it meanwhile
 //! * `services/here.rs`: one for each answer that is long or lasts: a story, a watch, logs
@@ -15,3 +15,4 @@ pub mod handle;
 pub mod links;
 pub mod services;
 pub mod store;
+pub mod underway;

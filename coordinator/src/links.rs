@@ -1,19 +1,15 @@
 //! Streams to workers, as the driver sees them: a channel in this process, or gRPC.
 
-use dagmar_common::ids::StreamNo;
-use dagmar_common::lease::{FromWorker, Numbered, ToWorker};
+use dagmar_common::ids::{Session, StreamNo};
+use dagmar_common::lease::{Numbered, ToWorker};
 use dagmar_common::time::BootTime;
-
-/// What can happen on a stream.
-#[derive(Debug)]
-pub enum FromStream {
-    Opened,
-    Message(Numbered<FromWorker>),
-    Closed,
-}
+use dagmar_member::FromStream;
 
 /// The driver sends, and asks what has arrived; whoever brings something wakes the driver.
 pub trait Links {
+    /// The worker in this process has a session with a new leadership, over this stream.
+    fn born_ready(&mut self, stream: StreamNo, session: Session);
+
     fn send(&mut self, stream: StreamNo, message: Numbered<ToWorker>);
 
     fn close(&mut self, stream: StreamNo);

@@ -112,3 +112,82 @@ fn problems_are_told_with_their_code_and_stdout_stays_empty() {
     let no_file = Room::new().dagmar(&["run"]);
     assert_eq!(no_file.code, Some(2), "{}", no_file.err);
 }
+
+#[test]
+fn an_interrupted_run_says_so_and_how_it_goes_on() {
+    let room = Room::with(TALKER);
+    let owner = room.begin("i");
+    until("the step has spoken", || {
+        let log = room.path(".dagmar/live/i/logs/00000001.log");
+        std::fs::metadata(log).is_ok_and(|found| found.len() > 0).then_some(())
+    });
+    // Its terminal went away.
+    owner.signal(Signal::HUP);
+    owner.end();
+    room.until_nothing_runs();
+    let check = |arguments: &[&str], code: i32, parts: &[&str]| {
+        let said = room.dagmar(arguments);
+        let all = said.out.clone() + &said.err;
+        assert_eq!(said.code, Some(code), "{arguments:?}: {all}");
+        for part in parts {
+            assert!(all.contains(part), "{arguments:?}: no {part:?} in {all}");
+        }
+    };
+    check(&["ls"], 0, &["i    ⏸ interrupted  -  ", "dagmar resume i"]);
+    check(&["ls", "-o", "json"], 0, &["\"counts\": null", "\"INTERRUPTED\""]);
+    check(&["show", "i"], 0, &["⏸ interrupted", "go on  dagmar resume i"]);
+    check(&["logs", "i"], 0, &["talk | first line\n"]);
+    check(&["logs", "i/talk"], 0, &["first line\n"]);
+    check(&["why", "i"], 0, &["attempt 1 was interrupted", "dagmar resume i"]);
+    check(&["why", "i/after"], 0, &["it waits for talk, which is running"]);
+    check(&["cancel", "i"], 1, &["E0303", "dagmar resume i"]);
+    check(&["logs", "i/nobody"], 7, &["i has no step nobody", "try: dagmar show i"]);
+    check(&["why", "i/nobody"], 7, &["i has no step nobody"]);
+    check(&["show", "i/talk:7"], 7, &["i/talk has no attempt 7"]);
+    check(&["logs", "i/talk:7"], 7, &["i/talk has no attempt 7"]);
+    check(&["resume", "i/talk"], 2, &["try: dagmar resume i"]);
+    // Who signed is a hint; what was acknowledged is not lost with it.
+    room.remove(".dagmar/live/i/owner.json");
+    room.write("go", "");
+    check(&["resume", "i"], 0, &["✓ i done in"]);
+    check(&["resume", "i"], 1, &["E0302", "dagmar show i"]);
+    check(&["cancel", "i"], 1, &["E0302", "i has ended: done"]);
+}
+
+#[test]
+fn a_log_without_a_run_is_told_and_gone() {
+    let room = Room::with("steps:\n  one: {command: 'true'}\n");
+    for verb in ["show", "logs", "why", "cancel", "resume"] {
+        // What a kill leaves while a large graph is on its way: a log, and no run in it.
+        std::fs::create_dir_all(room.path(".dagmar/live/r")).expect("it can be made");
+        let log = room.path(".dagmar/live/r/log");
+        dagmar_coordinator::store::time_commits(&log, 0, 0).expect("a log can be written");
+        let said = room.dagmar(&[verb, "r"]);
+        assert_eq!((said.code, said.out.as_str()), (Some(7), ""), "{verb}: {}", said.err);
+        for part in ["E0702", "r was never accepted", "try: dagmar run FILE --run-id r"] {
+            assert!(said.err.contains(part), "{verb}: no {part:?} in {}", said.err);
+        }
+        assert_eq!(room.live(), [""; 0], "{verb}");
+        room.until_nothing_runs();
+    }
+    let run = room.dagmar(&["run", "--run-id", "r"]);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+}
+
+#[test]
+fn an_owner_that_is_stopped_keeps_nobody_waiting() {
+    let room = Room::with(TALKER);
+    let owner = room.begin("s");
+    until("it is signed", || room.path(".dagmar/live/s/owner.json").exists().then_some(()));
+    owner.signal(Signal::STOP);
+    let ls = room.dagmar(&["ls"]);
+    assert_eq!(ls.code, Some(0), "{}", ls.err);
+    assert!(ls.out.contains("s    ● running") && ls.err.contains("stopped"), "{ls:?}");
+    let show = room.dagmar(&["show", "s"]);
+    assert_eq!((show.code, show.out.as_str()), (Some(5), ""), "{}", show.err);
+    assert!(show.err.contains("kill -CONT"), "{}", show.err);
+    owner.signal(Signal::CONT);
+    room.write("go", "");
+    let done = owner.end();
+    assert_eq!(done.code, Some(0), "{}", done.err);
+}

@@ -90,6 +90,12 @@ fn check_end(room: &Room, round: u64, code: Option<i32>, err: &str) {
             assert_eq!(before, begun.to_string(), "round {round}: {name} ran again:\n{ran}");
         }
     }
+    for (name, step) in steps(&record) {
+        let attempts = step["attempts"].as_array().expect("it was tried");
+        let told = attempts.iter().filter(|one| one["status"] != "CANCELLED").count();
+        let begun = times(&ran, &name);
+        assert!(told >= begun, "round {round}: {name} began {begun} times: {attempts:?}\n{ran}");
+    }
     assert_eq!(room.live(), [""; 0], "round {round}");
     room.until_nothing_runs();
 }
@@ -120,6 +126,7 @@ steps:
     command: |
       echo hold >> ran
       until [ -e go ]; do sleep 0.01; done
+      echo held
   after: {needs: [hold], command: 'echo after >> ran'}
 ";
 
@@ -142,9 +149,44 @@ fn a_step_whose_supervisor_is_killed_runs_again() {
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert_eq!(room.read("ran"), "hold\nhold\nafter\n");
     let record = room.record("r").expect("it has ended");
-    let attempts = record["steps"]["hold"]["attempts"].as_array().expect("it was tried");
-    assert_eq!(attempts.last().map(|last| last["status"].clone()), Some("SUCCESS".into()));
+    check_attempts(&record, "hold", &[("LOST", 1), ("SUCCESS", 1)]);
+    let told = room.dagmar(&["logs", "r/hold"]);
+    assert_eq!(told.out, "held\n", "{}", told.err);
+    let shown = room.dagmar(&["show", "r"]);
+    assert!(shown.out.contains("lost once"), "{}", shown.out);
     room.until_nothing_runs();
+}
+
+#[test]
+fn what_ran_when_its_owner_was_killed_is_told_as_lost() {
+    let room = Room::with(HELD);
+    let mut owner = begin_held(&room);
+    for life in 2..4 {
+        owner.signal(Signal::KILL);
+        owner.end();
+        room.until_nothing_runs();
+        owner = room.start(&["resume", "r"]);
+        let lines = "hold\n".repeat(life);
+        until("it runs again", || (room.read("ran") == lines).then_some(()));
+    }
+    room.write("go", "");
+    let done = owner.end();
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let record = room.record("r").expect("it has ended");
+    check_attempts(&record, "hold", &[("LOST", 1), ("LOST", 1), ("SUCCESS", 1)]);
+    check_attempts(&record, "after", &[("SUCCESS", 1)]);
+    assert!(room.dagmar(&["show", "r"]).out.contains("lost 2 times"));
+}
+
+/// Status and number of each attempt, the oldest first.
+fn check_attempts(record: &Json, step: &str, expected: &[(&str, u64)]) {
+    let attempts = record["steps"][step]["attempts"].as_array().expect("it was tried");
+    let found: Vec<_> = attempts
+        .iter()
+        .map(|one| (one["status"].as_str().unwrap_or(""), one["attempt_number"].as_u64()))
+        .collect();
+    let expected: Vec<_> = expected.iter().map(|(word, number)| (*word, Some(*number))).collect();
+    assert_eq!(found, expected, "{step}: {attempts:?}");
 }
 
 #[test]

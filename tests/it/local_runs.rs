@@ -35,6 +35,63 @@ fn every_example_runs_to_its_end() {
 }
 
 #[test]
+fn a_step_is_told_and_tells_as_the_ancestors_were() {
+    let room = Room::with(
+        r#"
+dag:
+  start_at: make
+  parameters: {chunks: [a.b, x/y, a.b, {"k": 2}], rows: 1}
+  steps:
+    make:
+      type: task
+      command_type: shell
+      command: |
+        trap 'rm -f scratch' EXIT
+        export MAGNUS_PRM_rows=42 RUNNABLE_PRM_note="a b"
+        exit 0
+      next: each
+    each:
+      type: map
+      iterate_on: chunks
+      iterate_as: chunk
+      next: tell
+      branch:
+        start_at: one
+        steps:
+          one:
+            type: task
+            command_type: shell
+            command: |
+              echo "$MAGNUS_MAP_VARIABLE $RUNNABLE_RUN_TAG $RUNNABLE_STEP_ATTEMPT"
+              export MAGNUS_PRM_last="$chunk"
+    tell:
+      type: task
+      command_type: shell
+      command: echo "$rows, $note, $last"
+"#,
+    );
+    let done = room.dagmar(&["run", "pipeline.yaml", "--run-id", "a", "--tag", "t"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    for (step, said) in [
+        ("each.0.one", "{\"chunk\": \"a.b\"} t 1\n"),
+        ("each.1.one", "{\"chunk\": \"x/y\"} t 1\n"),
+        ("each.3.one", "{\"chunk\": {\"k\": 2}} t 1\n"),
+        ("tell", "42, a b, {\"k\": 2}\n"),
+    ] {
+        let logs = room.dagmar(&["logs", &format!("a/{step}")]);
+        assert_eq!((logs.out.as_str(), logs.code), (said, Some(0)), "{step}");
+    }
+    let record = room.record("a").expect("it has ended");
+    assert_eq!(record["steps"]["make"]["outputs"], json!({"note": "a b", "rows": 42}));
+    let branches = record["steps"]["each"]["branches"].as_object().expect("a map has items");
+    let labels = branches.iter().map(|(name, branch)| (name.as_str(), &branch["label"]));
+    let labels: Vec<_> = labels.map(|(name, label)| format!("{name} {label}")).collect();
+    let expected = ["each.0 \"a.b\"", "each.1 \"x/y\"", "each.2 \"a.b\""];
+    assert_eq!(labels[..3], expected, "the row of odd items");
+    assert!(labels[3].starts_with("each.3 "), "{labels:?}");
+}
+
+#[test]
 fn a_short_run_tells_each_of_its_steps_once() {
     let room = Room::new();
     let done = room.dagmar(&["run", &example("hello.yaml"), "--run-id", "h"]);

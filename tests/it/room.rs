@@ -62,6 +62,10 @@ impl Room {
         fs::write(self.path(name), text).expect("the room can be written");
     }
 
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).expect("it is there");
+    }
+
     /// Empty where there is no such file.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()

@@ -28,7 +28,8 @@ pub enum Moment {
 pub enum Progress {
     Passed(Moment),
     Persisted(Token),
-    Saved(SnapshotMeta),
+    /// So many bytes under this head.
+    Saved(SnapshotMeta, u64),
 }
 
 /// Whether a crash took the memory of the machine with it.
@@ -83,12 +84,16 @@ pub struct Disk {
     orders: VecDeque<Order>,
     stage: Stage,
     due: BootTime,
+    /// The sync that is under way.
+    pub sync_takes: Span,
     snapshots: Vec<File>,
     saving: Option<Saving>,
     /// Every sync takes at least so long until it is over.
     pub slow: Span,
     /// A disk that is broken on purpose: a crash may take the last entry, durable or not.
     pub forgets: bool,
+    /// And another one: it is always about to do something.
+    pub dawdles: bool,
     pub writes: u64,
     pub saves: u64,
 }
@@ -101,10 +106,12 @@ impl Disk {
             orders: VecDeque::new(),
             stage: Stage::Begun,
             due: BootTime(0),
+            sync_takes: Span(0),
             snapshots: Vec::new(),
             saving: None,
             slow: Span(0),
             forgets: false,
+            dawdles: false,
             writes: 0,
             saves: 0,
         }
@@ -130,10 +137,6 @@ impl Disk {
         self.orders.push_back(order);
     }
 
-    pub fn is_saving(&self) -> bool {
-        self.saving.is_some()
-    }
-
     pub fn save(
         &mut self,
         meta: SnapshotMeta,
@@ -153,6 +156,9 @@ impl Disk {
 
     /// The next thing that is due at `now`.
     pub fn step(&mut self, now: BootTime, random: &mut Random) -> Option<Progress> {
+        if self.dawdles {
+            return None;
+        }
         if !self.orders.is_empty() && self.due <= now {
             return self.step_order(now, random);
         }
@@ -165,7 +171,8 @@ impl Disk {
     fn step_order(&mut self, now: BootTime, random: &mut Random) -> Option<Progress> {
         match self.stage {
             Stage::Begun => {
-                (self.stage, self.due) = (Stage::Written, now + sync(random) + self.slow);
+                self.sync_takes = Span(sync(random).0 + self.slow.0);
+                (self.stage, self.due) = (Stage::Written, now + self.sync_takes);
                 Some(Progress::Passed(Moment::Unsynced))
             }
             Stage::Written => {
@@ -201,8 +208,9 @@ impl Disk {
             self.saves += 1;
             return Some(Progress::Passed(Moment::Untruncated));
         }
-        let saving = self.saving.take()?;
-        Some(Progress::Saved(saving.file.meta))
+        let File { meta, chunks } = self.saving.take()?.file;
+        let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        Some(Progress::Saved(meta, bytes))
     }
 
     /// One transaction, whole.
@@ -260,10 +268,6 @@ impl Disk {
         let last = self.log.as_ref().and_then(|log| log.entries.back());
         let snapshot = self.snapshots.last().map_or(LogIndex(0), |file| file.meta.index);
         last.map_or(snapshot, |entry| entry.index.max(snapshot))
-    }
-
-    pub fn newest_snapshot(&self) -> LogIndex {
-        self.snapshots.last().map_or(LogIndex(0), |file| file.meta.index)
     }
 }
 

@@ -81,7 +81,7 @@ impl Judge {
             panic!("fence {fence} has an outcome and was never sent");
         };
         if let Some(before) = self.recorded.get(attempt) {
-            assert_eq!(before.fence, fence, "{attempt:?} has two outcomes");
+            assert_eq!(before, outcome, "{attempt:?} has two outcomes");
             return;
         }
         self.outcomes += 1;

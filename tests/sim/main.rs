@@ -9,6 +9,7 @@ mod judge;
 mod kept;
 mod leading;
 mod lease;
+mod linear;
 mod model;
 mod random;
 mod single;

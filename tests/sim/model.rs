@@ -157,7 +157,7 @@ impl Model {
             return false;
         };
         match trial.ended {
-            Some((ended, _)) => ended == fence,
+            Some(ended) => ended == (fence, ending),
             None => {
                 trial.ended = Some((fence, ending));
                 trial.lease = None;
@@ -321,6 +321,7 @@ impl Facts for Model {
             node: NodeNo(at as u32),
             attempt: 1,
             indices: Arc::from([]),
+            items: Arc::default(),
             granted: LogIndex(0),
         };
         let task = self.trials[at].task.clone();

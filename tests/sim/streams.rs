@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use dagmar_common::ids::StreamNo;
 use dagmar_common::lease::{FromWorker, Numbered, ToWorker};
+use dagmar_member::SHELL_STREAMS_FROM;
 
 /// One stream. Each end learns of a break by itself, after what arrived before it.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ pub struct Streams {
 impl Streams {
     pub fn open(&mut self) -> StreamNo {
         self.opened += 1;
-        let number = StreamNo(self.opened);
+        let number = StreamNo(SHELL_STREAMS_FROM + self.opened);
         let stream = Stream { leader_has_it: true, worker_has_it: true, ..Stream::default() };
         self.all.insert(number, stream);
         number

@@ -150,7 +150,8 @@ fn supervised(sizes: &Sizes, function: &Function) -> Result<()> {
     let root = std::env::temp_dir().join(format!("dagmar-spawn-bench-{}", std::process::id()));
     let config = Config::in_place(root.clone(), std::env::current_dir()?);
     let (tell, reports) = channel();
-    let processes = Processes::start(&config, move |reports| {
+    let cpu_millis = 1_000 * sizes.threads as u32;
+    let processes = Processes::start(&config, cpu_millis, move |reports| {
         // The end of the channel is the end of this turn.
         let _ = tell.send(reports);
     })?;
@@ -204,6 +205,7 @@ fn trial(number: usize, task: &Arc<Task>) -> Start {
             node: NodeNo(number as u32),
             attempt: 1,
             indices: [].into(),
+            items: Arc::default(),
             granted: LogIndex(1),
         },
         task: task.clone(),

@@ -4,7 +4,8 @@
 //! for then no process is left. Only the start of what may not run twice is fsynced. Version 1 of a
 //! record's body, little-endian: `1 | boot id 36 bytes | mark 36 bytes` opens a supervisor;
 //! `2 | fence u64` is written before a start is asked for; `3 | fence u64 | pid u32 | microseconds
-//! since boot u64` when it began; `4 | fence u64` when nothing of it runs any more.
+//! since boot u64` when it began; `4 | fence u64` when nothing of it runs any more and the worker
+//! was answered for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -52,6 +53,7 @@ pub struct Records {
     length: u64,
     waiting: Vec<u8>,
     head: Vec<u8>,
+    /// Asked for and not answered; with the process of what may still run.
     open: BTreeMap<Fence, Option<Began>>,
     /// Of those that wait to be written, the ones that have not ended.
     news: BTreeSet<Fence>,
@@ -62,23 +64,25 @@ pub struct Records {
 pub struct Left {
     /// None if the host was started anew since, or nothing was recorded.
     mark: Option<Mark>,
-    /// What had been asked for and not ended; with its process if that was heard of.
+    /// What had been asked for and not answered; with its process if that was heard of.
     pub open: BTreeMap<Fence, Option<Began>>,
 }
 
 impl Records {
-    /// Begins anew; what the file held is to be swept before.
-    pub fn create(path: &Path, mark: &Mark) -> io::Result<Self> {
+    /// Begins anew, with what an earlier life was not answered for; that is to be swept before.
+    pub fn create(path: &Path, mark: &Mark, left: &[Fence]) -> io::Result<Self> {
         let mut head = Vec::new();
         Record::Opened { boot: boot_id()?, mark: mark.0.clone() }.seal_into(&mut head);
-        let file = write_new(path, &head)?;
+        let mut bytes = head.clone();
+        left.iter().for_each(|fence| Record::Asked { fence: *fence }.seal_into(&mut bytes));
+        let file = write_new(path, &bytes)?;
         Ok(Records {
             path: path.to_owned(),
             file,
-            length: head.len() as u64,
+            length: bytes.len() as u64,
             waiting: Vec::new(),
             head,
-            open: BTreeMap::new(),
+            open: left.iter().map(|fence| (*fence, None)).collect(),
             news: BTreeSet::new(),
         })
     }
@@ -95,6 +99,15 @@ impl Records {
         self.news.insert(began.fence);
     }
 
+    /// Nothing of it runs any more, and nobody was answered for it yet.
+    pub fn over(&mut self, fence: Fence) {
+        if let Some(process) = self.open.get_mut(&fence) {
+            *process = None;
+        }
+        self.news.remove(&fence);
+    }
+
+    /// Its end is durable, or it has none: nobody will ask for it again.
     pub fn ended(&mut self, fence: Fence) {
         Record::Ended { fence }.seal_into(&mut self.waiting);
         self.open.remove(&fence);
@@ -310,17 +323,24 @@ mod tests {
         let path = directory.path().join("records");
         assert_eq!(Left::read(&path).unwrap(), Left::default());
         let mark = mark();
-        let mut records = Records::create(&path, &mark).unwrap();
+        let mut records = Records::create(&path, &mark, &[]).unwrap();
         for fence in 1..=3 {
             records.asked(Fence(fence));
         }
         records.began(began(1));
         records.began(began(2));
         records.ended(Fence(1));
+        // It has ended, and may have to be told of still.
+        records.over(Fence(2));
         records.write().unwrap();
         let left = Left::read(&path).unwrap();
         assert_eq!(left.mark, Some(mark));
         assert_eq!(left.open, [(Fence(2), Some(began(2))), (Fence(3), None)].into());
+        // A life that dies before anybody heard of it leaves what it had found.
+        let found: Vec<Fence> = left.open.keys().copied().collect();
+        let again = directory.path().join("again");
+        Records::create(&again, &Mark::random().unwrap(), &found).unwrap();
+        assert!(Left::read(&again).unwrap().open.into_keys().eq(found));
         let bytes = fs::read(&path).unwrap();
         for length in 0..bytes.len() {
             Left::replay(&bytes[..length], "boot").unwrap();
@@ -335,7 +355,7 @@ mod tests {
     fn a_long_file_is_written_anew() {
         let directory = Directory::new();
         let path = directory.path().join("records");
-        let mut records = Records::create(&path, &mark()).unwrap();
+        let mut records = Records::create(&path, &mark(), &[]).unwrap();
         records.asked(Fence(1));
         records.began(began(1));
         records.write().unwrap();

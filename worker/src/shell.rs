@@ -26,6 +26,7 @@ pub enum Said {
 /// One worker on this machine, whatever its streams are made of.
 pub struct Shell {
     agent: Agent,
+    cpu_millis: u32,
     config: Config,
     processes: Processes,
     /// What the supervisor's listener told; `wake` says that there is something.
@@ -60,8 +61,9 @@ impl Shell {
     ) -> io::Result<Shell> {
         let (sender, reports) = unbounded();
         let tell = Tell { reports: sender, wake: std::sync::Arc::new(wake) };
-        let processes = tell.clone().listen(&config)?;
+        let processes = tell.clone().listen(&config, identity.cpu_millis)?;
         Ok(Shell {
+            cpu_millis: identity.cpu_millis,
             agent: Agent::new(identity),
             config,
             processes,
@@ -102,8 +104,9 @@ impl Shell {
                 Output::Stop { fence, why: Stop::Cancelled } => self.orders.cancels.push(fence),
                 Output::Stop { fence, why: Stop::NotLeased } => self.orders.kills.push(fence),
                 Output::Deadline(at) => self.processes.hold(at),
-                // Nothing is spooled here, and a worker of one process has nowhere else to join.
-                Output::Forget(_) | Output::Rejoin => {}
+                Output::Forget(fences) => self.processes.forget(&fences),
+                // A worker of one process has nowhere else to join.
+                Output::Rejoin => {}
             }
         }
         self.perform();
@@ -129,7 +132,7 @@ impl Shell {
             for report in reports {
                 if matches!(report, Report::SupervisorLost) {
                     tracing::error!("the supervisor died; what it ran is given back");
-                    self.processes = self.tell.clone().listen(&self.config)?;
+                    self.processes = self.tell.clone().listen(&self.config, self.cpu_millis)?;
                 }
                 self.inputs.extend(input_of(report));
             }
@@ -159,8 +162,8 @@ impl Shell {
 }
 
 impl Tell {
-    fn listen(self, config: &Config) -> io::Result<Processes> {
-        Processes::start(config, move |reports| {
+    fn listen(self, config: &Config, cpu_millis: u32) -> io::Result<Processes> {
+        Processes::start(config, cpu_millis, move |reports| {
             // A shell that is gone wants nothing more.
             if self.reports.send(reports).is_ok() {
                 (self.wake)();

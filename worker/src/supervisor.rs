@@ -78,10 +78,12 @@ pub fn this_program() -> PathBuf {
 }
 
 impl Supervisor {
-    /// Starts `program` as supervisor and returns at once: requests may follow before it is up.
+    /// Starts `program` as supervisor of tasks that have `cpu_millis` together, and returns at
+    /// once: requests may follow before it is up.
     pub fn start(
         program: &Path,
         mark: Mark,
+        cpu_millis: u32,
         tie: &Tie,
         listen: impl FnMut(Said<'_>) + Send + 'static,
     ) -> io::Result<Self> {
@@ -96,7 +98,7 @@ impl Supervisor {
             .stdout(tie.listener()?)
             .stderr(Stdio::null())
             .spawn()?;
-        let hello = tie.hello(&mark);
+        let hello = tie.hello(&mark, cpu_millis);
         let supervisor = Supervisor::over(
             ours,
             (Frames::default(), child.id()),
@@ -112,6 +114,7 @@ impl Supervisor {
     /// ended meanwhile is told next, and again to later daemons until [`Request::Heard`].
     pub fn adopt(
         mark: Mark,
+        cpu_millis: u32,
         tie: &Tie,
         listen: impl FnMut(Said<'_>) + Send + 'static,
     ) -> io::Result<(Self, Vec<Held>)> {
@@ -123,7 +126,7 @@ impl Supervisor {
         };
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let ours = UnixStream::connect(socket)?;
-        let mut hello = tie.hello(&mark);
+        let mut hello = tie.hello(&mark, cpu_millis);
         hello.push(&Request::List);
         (&ours).write_all(hello.bytes())?;
         ours.set_read_timeout(Some(ADOPTED_WITHIN))?;
@@ -226,7 +229,7 @@ impl Tie {
         Ok(Stdio::from(OwnedFd::from(UnixListener::bind(socket)?)))
     }
 
-    fn hello(&self, mark: &Mark) -> RequestBatch {
+    fn hello(&self, mark: &Mark, cpu_millis: u32) -> RequestBatch {
         let on_close = match self {
             Tie::Dies => OnClose::Kill,
             Tie::Outlives { wait, .. } => {
@@ -234,7 +237,7 @@ impl Tie {
             }
         };
         let mut hello = RequestBatch::default();
-        hello.push(&Request::Hello { on_close, mark: mark.0.as_bytes() });
+        hello.push(&Request::Hello { on_close, cpu_millis, mark: mark.0.as_bytes() });
         hello
     }
 }

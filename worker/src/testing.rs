@@ -49,6 +49,7 @@ pub fn start(fence: u64, script: &str) -> Start {
             node: NodeNo(0),
             attempt: 2,
             indices: [].into(),
+            items: Arc::default(),
             granted: LogIndex(1),
         },
         task: Arc::new(Task {

@@ -7,19 +7,23 @@ mod shapes;
 
 use std::io::Write as _;
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use dagmar_common::graph::encode;
 use dagmar_common::ids::{RequestId, RunId, RunNo};
 use dagmar_common::problem::Problem;
-use dagmar_common::record::{NodeStatus, RunStatus, Submission};
+use dagmar_common::record::{Entry, RunRecord, RunStatus, Submission};
+use dagmar_common::time::WallTime;
 use dagmar_common::value::Value;
+use dagmar_coordinator::clock;
 use dagmar_coordinator::handle::{Handle, Interest, Watched};
+use dagmar_coordinator::services::Story;
 use dagmar_coordinator_core::effect::Event;
 
 use self::cpu::{Cpu, resident};
-use self::report::{Compared, Report, quantile_ms};
+use self::report::{Beside, Compared, Report, quantile_ms};
 use self::shapes::Work;
 use crate::arguments::{BenchArguments, BenchFunction, Output, Shape};
 use crate::local::embedded::{Embedded, Place};
@@ -59,7 +63,10 @@ fn measure(arguments: &BenchArguments, directory: &Path) -> anyhow::Result<Repor
         baseline::APPEND_BYTES,
     )?;
     let (nodes, is_chain) = (work.nodes, arguments.shape == Shape::Chain);
-    let measured = through_the_stack(directory, work, is_chain)?;
+    if arguments.beside.is_some() && !is_chain {
+        bail!("a run beside it is timed by the hops of a chain: add --shape chain");
+    }
+    let measured = through_the_stack(directory, work, is_chain, arguments.beside)?;
     let mut hops = measured.hops;
     let rate = nodes as f64 / measured.wall.as_secs_f64();
     let mut compared = Compared {
@@ -78,6 +85,9 @@ fn measure(arguments: &BenchArguments, directory: &Path) -> anyhow::Result<Repor
         wall_s: measured.wall.as_secs_f64(),
         trials_per_s: rate,
         cpu_us_per_trial: measured.cpu.as_secs_f64() * 1e6 / nodes as f64,
+        submitted_s: measured.submitted.as_secs_f64(),
+        bytes_per_node: measured.memory_ready as f64 / nodes as f64,
+        beside: measured.beside,
         hop_p50_ms: is_chain.then(|| quantile_ms(&mut hops, 0.5)),
         hop_p99_ms: is_chain.then(|| quantile_ms(&mut hops, 0.99)),
         commit_p50_ms: quantile_ms(&mut commits, 0.5),
@@ -111,43 +121,61 @@ fn compare(
 struct Measured {
     wall: Duration,
     cpu: Duration,
+    submitted: Duration,
+    memory_ready: u64,
     memory_growth: u64,
+    beside: Option<Beside>,
     /// Between the ends of neighbours, where the shape is a chain.
     hops: Vec<Duration>,
 }
 
-fn through_the_stack(directory: &Path, work: Work, is_chain: bool) -> anyhow::Result<Measured> {
-    let (graph, nodes) = (encode(&work.graph), work.nodes);
+fn through_the_stack(
+    directory: &Path,
+    work: Work,
+    is_chain: bool,
+    beside: Option<u32>,
+) -> anyhow::Result<Measured> {
+    let nodes = work.nodes;
     let live = directory.join("live");
     std::fs::create_dir_all(&live).with_context(|| format!("{}", live.display()))?;
     let place = Place { directory: live, project: directory.to_owned() };
     let mut embedded = Embedded::open(&place, Opening::New).map_err(plain)?;
     let handle = embedded.handle().clone();
-    let interest = if is_chain { Interest::Nodes } else { Interest::Runs };
-    let watched = handle.watch(interest)?;
-    let (memory_before, _) = resident();
+    let watched = handle.watch(Interest::Runs)?;
+    let submission = submission(1, "bench", work);
+    let large = beside.map(submission_of_stubs);
+    let memory_before = cpu::resident_trimmed().saturating_sub(submission.graph.len() as u64);
     let (cpu, begun) = (Cpu::now(), Instant::now());
-    let submission = Submission {
-        request: RequestId(1),
-        run: RunId::new("bench"),
-        generated: false,
-        tag: String::new(),
-        graph: graph.into(),
-        parameters: work.parameters,
-        context: Value::from_spelled("{}"),
-    };
-    drop(work.graph);
     let run = embedded.runs().submit(submission).map_err(plain)?;
-    let number = handle.read(move |state| state.find_run(&run).map(|view| view.number()))?;
+    let id = run.clone();
+    let number = handle.read(move |state| state.find_run(&id).map(|view| view.number()))?;
     let number = number.context("the bench's run is not there")?;
-    let mut hops = Hops { of_chain: is_chain, last: None, all: Vec::new() };
-    let status = hops.until_end(&handle, &watched, number)?;
+    until_ready(&handle, number)?;
+    let (submitted, (memory_ready, _)) = (begun.elapsed(), resident());
+    let runs = embedded.runs();
+    let large = large.map(|large| {
+        std::thread::spawn(move || (clock::wall(), runs.submit(large).map_err(plain)))
+    });
+    let status = until_end(&handle, &watched, number)?;
     let wall = begun.elapsed();
     if status != RunStatus::Succeeded {
         bail!("the bench's run ended {status:?}");
     }
     count_is(&handle, number, nodes)?;
     let (_, memory_most) = resident();
+    let runs = embedded.runs();
+    let hops = match is_chain {
+        true => hops_of(runs.story(&run).map_err(plain)?)?,
+        false => Vec::new(),
+    };
+    let beside = match large.map(JoinHandle::join) {
+        None => None,
+        Some(Err(_)) => bail!("the submission beside the chain broke"),
+        Some(Ok((begun, run))) => {
+            let other = runs.story(&run?).map_err(plain)?.record;
+            Some(beside_it(&hops, begun, &other)?)
+        }
+    };
     embedded.stop();
     if let Some(why) = embedded.failure() {
         bail!("the engine broke: {why}");
@@ -156,9 +184,39 @@ fn through_the_stack(directory: &Path, work: Work, is_chain: bool) -> anyhow::Re
     Ok(Measured {
         wall,
         cpu: cpu.until_now(),
+        submitted,
+        memory_ready: memory_ready.saturating_sub(memory_before),
         memory_growth: memory_most.saturating_sub(memory_before),
-        hops: hops.all,
+        beside,
+        hops: hops.iter().map(|(_, took)| *took).collect(),
     })
+}
+
+fn submission(request: u128, run: &str, work: Work) -> Submission {
+    Submission {
+        request: RequestId(request),
+        run: RunId::new(run),
+        generated: false,
+        tag: String::new(),
+        graph: encode(&work.graph).into(),
+        parameters: work.parameters,
+        context: Value::from_spelled("{}"),
+    }
+}
+
+fn submission_of_stubs(stubs: u32) -> Submission {
+    submission(2, "beside", shapes::work(Shape::Layers, BenchFunction::Stub, stubs))
+}
+
+/// Something of the run is ready, or has ended already.
+fn until_ready(handle: &Handle, number: RunNo) -> anyhow::Result<()> {
+    loop {
+        let counts = handle.read(move |state| state.run(number).map(|run| run.counts()))?;
+        let counts = counts.context("the bench's run has left the state")?;
+        if counts.active + counts.ended() > 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// The bench counts nothing that did not happen.
@@ -171,44 +229,58 @@ fn count_is(handle: &Handle, number: RunNo, nodes: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Hops {
-    of_chain: bool,
-    last: Option<Instant>,
-    all: Vec<Duration>,
-}
-
-impl Hops {
-    fn until_end(
-        &mut self,
-        handle: &Handle,
-        watched: &crossbeam_channel::Receiver<Watched>,
-        number: RunNo,
-    ) -> anyhow::Result<RunStatus> {
-        loop {
-            match watched.recv().context("the engine stopped during the bench")? {
-                Watched::Event(Event::RunEnded { run, status, .. }) if run == number => {
-                    return Ok(status);
-                }
-                Watched::Event(Event::Node { status: NodeStatus::Succeeded, .. })
-                    if self.of_chain =>
-                {
-                    let now = Instant::now();
-                    self.all.extend(self.last.map(|last| now - last));
-                    self.last = Some(now);
-                }
-                Watched::Event(_) => {}
-                Watched::Reset { .. } => {
-                    // Events were dropped, the end perhaps among them.
-                    let status =
-                        handle.read(move |state| state.run(number).map(|run| run.status()));
-                    match status?.context("the bench's run has left the state")? {
-                        RunStatus::Running => {}
-                        status => return Ok(status),
-                    }
+fn until_end(
+    handle: &Handle,
+    watched: &crossbeam_channel::Receiver<Watched>,
+    number: RunNo,
+) -> anyhow::Result<RunStatus> {
+    loop {
+        match watched.recv().context("the engine stopped during the bench")? {
+            Watched::Event(Event::RunEnded { run, status, .. }) if run == number => {
+                return Ok(status);
+            }
+            Watched::Event(_) => {}
+            Watched::Reset { .. } => {
+                // Events were dropped, the end perhaps among them.
+                let status = handle.read(move |state| state.run(number).map(|run| run.status()));
+                match status?.context("the bench's run has left the state")? {
+                    RunStatus::Running => {}
+                    status => return Ok(status),
                 }
             }
         }
     }
+}
+
+/// The hops of a chain: when each trial began, and how long after the one before it.
+fn hops_of(story: Story) -> anyhow::Result<Vec<(WallTime, Duration)>> {
+    let mut begun = Vec::new();
+    for entry in story.entries {
+        if let Entry::Node(node) = entry.map_err(plain)? {
+            begun.extend(node.attempts.first().map(|attempt| attempt.began));
+        }
+    }
+    let pairs = begun.windows(2);
+    let hop = |pair: &[WallTime]| Duration::from_micros(pair[1].0.abs_diff(pair[0].0));
+    Ok(pairs.map(|pair| (pair[1], hop(pair))).collect())
+}
+
+/// Those between the submission of another run and its end.
+fn beside_it(
+    hops: &[(WallTime, Duration)],
+    begun: WallTime,
+    other: &RunRecord,
+) -> anyhow::Result<Beside> {
+    let ended = other.ended.context("the chain ended before the run beside it: more --tasks")?;
+    let during = hops.iter().filter(|(at, _)| (begun..=ended).contains(at));
+    let mut times: Vec<Duration> = during.map(|(_, took)| *took).collect();
+    Ok(Beside {
+        took_s: ended.0.abs_diff(begun.0) as f64 / 1e6,
+        hops: times.len(),
+        hop_p50_ms: quantile_ms(&mut times, 0.5),
+        hop_p99_ms: quantile_ms(&mut times, 0.99),
+        hop_most_ms: quantile_ms(&mut times, 1.0),
+    })
 }
 
 fn plain(problem: Problem) -> anyhow::Error {

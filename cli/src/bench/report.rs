@@ -32,15 +32,31 @@ pub struct Report {
     pub wall_s: f64,
     pub trials_per_s: f64,
     pub cpu_us_per_trial: f64,
+    /// From the submission to its first ready trial, both durable.
+    pub submitted_s: f64,
+    /// How far resident memory grew until then, over the nodes of the graph.
+    pub bytes_per_node: f64,
     /// Between the ends of two neighbours in a chain; absent for other shapes.
     pub hop_p50_ms: Option<f64>,
     pub hop_p99_ms: Option<f64>,
+    /// Hops from the submission of the run beside it to that run's end, and how long that took.
+    pub beside: Option<Beside>,
     /// One durable commit of our log store, bare, in this run.
     pub commit_p50_ms: f64,
     pub commit_p99_ms: f64,
     /// How far resident memory grew between before the submission and the most it was.
     pub memory_growth_mib: f64,
     pub compared: Compared,
+}
+
+/// A chain while a large run is submitted and runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Beside {
+    pub took_s: f64,
+    pub hops: usize,
+    pub hop_p50_ms: f64,
+    pub hop_p99_ms: f64,
+    pub hop_most_ms: f64,
 }
 
 /// What else was measured in the same run.
@@ -75,8 +91,22 @@ impl Report {
         let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<18}{value}\n"));
         line("trials", format!("{:.0}/s in {:.3} s", self.trials_per_s, self.wall_s));
         line("cpu a trial", format!("{:.1} µs, all processes", self.cpu_us_per_trial));
+        line(
+            "first trial ready",
+            format!("after {:.3} s, {:.0} bytes a node", self.submitted_s, self.bytes_per_node),
+        );
         if let (Some(p50), Some(p99)) = (self.hop_p50_ms, self.hop_p99_ms) {
             line("hop", format!("{p50:.2} ms p50, {p99:.2} ms p99"));
+        }
+        if let Some(beside) = &self.beside {
+            let Beside { took_s, hops, hop_p50_ms, hop_p99_ms, hop_most_ms } = beside;
+            line("stubs beside it", format!("submitted and ended in {took_s:.3} s"));
+            line(
+                "hop beside them",
+                format!(
+                    "{hop_p50_ms:.2} ms p50, {hop_p99_ms:.2} p99, {hop_most_ms:.2} most of {hops}"
+                ),
+            );
         }
         line(
             "one commit",

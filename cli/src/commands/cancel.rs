@@ -14,7 +14,7 @@ use super::find::find;
 use super::{Session, stdout};
 
 pub fn perform(session: &Session, arguments: &CancelArguments) -> Done {
-    Reference::parse_run(&arguments.run)?;
+    Reference::parse_run("cancel", &arguments.run)?;
     let found = find(session, &arguments.run)?;
     if found.is_interrupted {
         let run = &found.run;

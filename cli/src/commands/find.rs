@@ -14,7 +14,8 @@ use crate::local::client::Client;
 use crate::local::ended::Ended;
 use crate::local::live::{self, Live, Standing};
 use crate::local::{Project, check_run_id, git, index};
-use crate::reference::Reference;
+use crate::reference::{Reference, bracketed};
+use crate::render::text::shell_word;
 use crate::wiring::{Engine, Opening};
 
 use super::Session;
@@ -54,8 +55,13 @@ pub fn known(project: &Project) -> Result<Known, Problem> {
         if names.contains(&run) {
             continue;
         }
-        known.runs.push(row_of_live(project, &run)?);
-        known.standings.insert(run, standing);
+        match standing {
+            Ok(standing) => {
+                known.runs.push(row_of_live(project, &run));
+                known.standings.insert(run, standing);
+            }
+            Err(problem) => known.damage.push(problem.message),
+        }
     }
     known.runs.sort_by(|a, b| (a.submitted, &a.run_id).cmp(&(b.submitted, &b.run_id)));
     Ok(known)
@@ -66,10 +72,15 @@ fn archived(project: &Project) -> Vec<RunId> {
     entries.filter_map(|entry| check_run_id(entry.file_name().to_str()?).ok()).collect()
 }
 
-fn row_of_live(project: &Project, run: &RunId) -> Result<RunSummary, Problem> {
-    let sign = live::sign(project, run)?;
+fn row_of_live(project: &Project, run: &RunId) -> RunSummary {
+    let sign = live::sign(project, run).ok().flatten();
     let started = sign.and_then(|sign| sign.started.parse::<jiff::Timestamp>().ok());
-    Ok(RunSummary {
+    // A sign that was lost costs the row no more than its exact begin.
+    let started = started.or_else(|| {
+        let changed = std::fs::metadata(project.live().join(run.as_str())).ok()?.modified().ok()?;
+        changed.try_into().ok()
+    });
+    RunSummary {
         run_id: run.clone(),
         tag: String::new(),
         pipeline: String::new(),
@@ -80,7 +91,7 @@ fn row_of_live(project: &Project, run: &RunId) -> Result<RunSummary, Problem> {
         submitted: WallTime(started.map_or(0, |at| at.as_microsecond())),
         ended: None,
         counts: Counts::default(),
-    })
+    }
 }
 
 /// A run that was referred to, ready to be asked.
@@ -125,7 +136,12 @@ pub fn find(session: &Session, text: &str) -> Result<Found, Problem> {
         _opened: None,
     };
     let live_dir = project.live().join(run.as_str());
-    if let Some(archive) = Archive::newest(project, &run)? {
+    let archive = match Archive::newest(project, &run) {
+        // What it was written from is still there, and tells the same.
+        Err(_) if live_dir.is_dir() => None,
+        found => found?,
+    };
+    if let Some(archive) = archive {
         let (pipeline, code) = (archive.manifest.pipeline.clone(), archive.manifest.code.clone());
         let runs = Arc::new(Ended::new(archive, session.wires));
         return Ok(Found { pipeline, code, ..found(runs) });
@@ -141,6 +157,10 @@ pub fn find(session: &Session, text: &str) -> Result<Found, Problem> {
             };
             let engine = session.wires.open(&live, Opening::Look)?;
             let runs = engine.runs();
+            if runs.list()?.is_empty() {
+                engine.close();
+                return Err(never_accepted(live));
+            }
             Ok(Found {
                 is_interrupted: true,
                 code: git::remembered(&live_dir)?,
@@ -166,6 +186,30 @@ pub fn choose(session: &Session, reference: &Reference) -> Result<RunId, Problem
 pub fn taken_over(run: &RunId) -> Problem {
     Problem::new(Code::StillRunning, format!("another process has just taken over {run}"))
         .try_this(format!("dagmar show {run}"))
+}
+
+/// A log without a run: its process died while the graph was on its way to the disk. Nobody was
+/// told that it is there, so what is left of it goes.
+pub fn never_accepted(live: Live) -> Problem {
+    let run = live.run().clone();
+    if let Err(problem) = live.remove() {
+        return problem;
+    }
+    Problem::new(Code::NotFound, format!("{run} was never accepted, and nothing of it ever ran"))
+        .because("its process ended before its graph was on the disk; what it left is removed now")
+        .try_this(format!("dagmar run FILE --run-id {run}"))
+}
+
+/// What was named in a run is not in it.
+pub fn no_such_step(run: &RunId, path: &str) -> Problem {
+    Problem::new(Code::NotFound, format!("{run} has no step {}", bracketed(path)))
+        .try_this(format!("dagmar show {run}"))
+}
+
+pub fn no_such_attempt(run: &RunId, path: &str, number: u32) -> Problem {
+    let step = format!("{run}/{}", bracketed(path));
+    Problem::new(Code::NotFound, format!("{step} has no attempt {number}"))
+        .try_this(format!("dagmar show {}", shell_word(&step)))
 }
 
 fn gone(run: &RunId) -> Problem {

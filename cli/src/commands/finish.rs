@@ -50,10 +50,11 @@ pub fn archive_run(
 pub fn settle(project: &Project) -> Result<(), Problem> {
     live::tidy(project)?;
     for (run, standing) in live::list(project)? {
-        if standing != Standing::Interrupted {
+        if standing != Ok(Standing::Interrupted) {
             continue;
         }
-        let Some(archive) = Archive::newest(project, &run)? else { continue };
+        // A damaged archive is for whoever resumes that run, not for everybody else.
+        let Ok(Some(archive)) = Archive::newest(project, &run) else { continue };
         let Some(live) = Live::adopt(project, &run)? else { continue };
         let manifest = &archive.manifest;
         let is_listed = index::read(project)?.runs.iter().any(|known| known.run_id == run);

@@ -75,7 +75,7 @@ pub fn until_end(
                     }
                 }
                 Err(_) if interrupted > 1 => return Err(killed(run)),
-                Err(_) => return Err(lost(run)),
+                Err(_) => return Err(lost(run, &*runs)),
             },
             recv(interrupts) -> _ => {
                 interrupted += 1;
@@ -115,10 +115,18 @@ fn killed(run: &RunId) -> Problem {
         .try_this(format!("dagmar resume {run}    to record it; nothing of it runs again"))
 }
 
-fn lost(run: &RunId) -> Problem {
-    Problem::new(Code::Internal, format!("the engine of {run} stopped before its run ended"))
-        .because("what was acknowledged is on the disk")
-        .try_this(format!("dagmar resume {run}"))
+/// Whoever asks an engine that has stopped is told why.
+fn lost(run: &RunId, runs: &dyn Runs) -> Problem {
+    let why = runs.list().err().map(|problem| problem.details).unwrap_or_default();
+    // Mostly the disk refused a write; a fault of ours would have been told by its panic.
+    let problem = Problem::new(
+        Code::Interrupted,
+        format!("{run} is interrupted: its engine stopped before the run ended"),
+    );
+    why.into_iter()
+        .fold(problem, Problem::because)
+        .because("what was acknowledged is on the disk, and nothing of it runs any more")
+        .try_this(format!("dagmar resume {run}    when that is mended"))
 }
 
 /// A few lines at the bottom of a terminal, drawn over themselves.

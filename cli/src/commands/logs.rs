@@ -14,7 +14,7 @@ use crate::reference::bracketed;
 use crate::render::text::escaped;
 
 use super::find::find;
-use super::{Session, signals, stdout};
+use super::{Session, show, signals, stdout};
 
 /// Of one line of one step; a longer line is handed on in parts.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -26,13 +26,21 @@ pub fn perform(session: &Session, arguments: &LogsArguments) -> Done {
         attempt: found.attempt,
         follow: arguments.follow,
     };
+    if arguments.follow {
+        // Else whoever mistyped a name would wait for the end of the run to hear it.
+        show::check_is_there(&found)?;
+    }
     let interrupts = if arguments.follow { signals::listen() } else { crossbeam_channel::never() };
     let pieces = found.runs.logs(&found.run, question)?;
+    let mut has_any = false;
     let mut printer = Printer::new(stdout(), found.path.clone());
     loop {
         select! {
             recv(pieces) -> piece => match piece {
-                Ok(piece) => printer.print(&piece?)?,
+                Ok(piece) => {
+                    printer.print(&piece?)?;
+                    has_any = true;
+                }
                 Err(_) => break,
             },
             recv(interrupts) -> _ => {
@@ -50,6 +58,9 @@ pub fn perform(session: &Session, arguments: &LogsArguments) -> Done {
         }
     }
     printer.finish()?;
+    if !has_any {
+        show::check_is_there(&found)?;
+    }
     Ok(Exit::Success)
 }
 

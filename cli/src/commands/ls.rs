@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use dagmar_common::record::json::JsonWriter;
-use dagmar_common::record::words;
+use dagmar_common::record::{Counts, words};
 use dagmar_common::time::WallTime;
 use dagmar_coordinator::services::Runs;
 
@@ -44,6 +44,10 @@ pub fn perform(session: &Session, arguments: &LsArguments) -> Done {
         }
     }
     out.flush()?;
+    let interrupted = rows.iter().find(|row| row.is_interrupted);
+    if let (Output::Table, false, Some(row)) = (arguments.output, arguments.quiet, interrupted) {
+        session.hint(&format!("go on: dagmar resume {}", row.summary.run_id));
+    }
     if older > 0 && arguments.output == Output::Table {
         session.hint(&format!("{older} older: dagmar ls --all"));
     }
@@ -85,26 +89,36 @@ fn json(out: &mut impl Write, rows: &[RunRow]) -> std::io::Result<()> {
         json.text_field("reason", &summary.reason)?;
         json.text_field("tag", &summary.tag)?;
         json.text_field("pipeline", &summary.pipeline)?;
-        json.text_field("dag_hash", &summary.graph.to_string())?;
+        // Of an interrupted run only its log knows more: `show` reads that.
+        match is_interrupted {
+            true => json.field("dag_hash", "null")?,
+            false => json.text_field("dag_hash", &summary.graph.to_string())?,
+        }
         json.field("generation", summary.generation)?;
         json.text_field("submitted", &summary.submitted.rfc3339())?;
         match summary.ended {
             Some(ended) => json.text_field("ended", &ended.rfc3339())?,
             None => json.field("ended", "null")?,
         }
-        let counts = &summary.counts;
-        json.object_field("counts")?;
-        json.field("waiting", counts.waiting)?;
-        json.field("active", counts.active)?;
-        json.field("succeeded", counts.succeeded)?;
-        json.field("failed", counts.failed)?;
-        json.field("skipped", counts.skipped)?;
-        json.field("cancelled", counts.cancelled)?;
-        json.end_object()?;
+        match is_interrupted {
+            true => json.field("counts", "null")?,
+            false => counts(&mut json, &summary.counts)?,
+        }
         json.end_object()?;
     }
     json.end_array()?;
     json.finish().map(|_| ())
+}
+
+fn counts<W: Write>(json: &mut JsonWriter<W>, counts: &Counts) -> std::io::Result<()> {
+    json.object_field("counts")?;
+    json.field("waiting", counts.waiting)?;
+    json.field("active", counts.active)?;
+    json.field("succeeded", counts.succeeded)?;
+    json.field("failed", counts.failed)?;
+    json.field("skipped", counts.skipped)?;
+    json.field("cancelled", counts.cancelled)?;
+    json.end_object()
 }
 
 pub fn now() -> WallTime {

@@ -14,7 +14,7 @@ use super::follow::Loudness;
 use super::{Session, finish, run};
 
 pub fn perform(session: &Session, arguments: &ResumeArguments) -> Done {
-    let reference = Reference::parse_run(&arguments.run)?;
+    let reference = Reference::parse_run("resume", &arguments.run)?;
     finish::settle(&session.project)?;
     let run = choose(session, &reference)?;
     match live::look(&session.project, &run)? {

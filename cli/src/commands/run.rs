@@ -22,6 +22,7 @@ use crate::render::progress;
 use crate::render::text::escaped;
 use crate::wiring::{Compiled, Engine, Opening, PipelineSource};
 
+use super::find::never_accepted;
 use super::follow::{self, Loudness};
 use super::{Session, cancel, finish, host, ls, signals, source, stdout};
 
@@ -64,14 +65,20 @@ pub fn live_through(
     let (engine, changes) = match begin(session, &live, opening, submission, loudness) {
         Ok(begun) => begun,
         Err(problem) => {
-            // A run that never began leaves nothing; one that was to go on stays as it was.
-            if opening == Opening::New {
-                live.remove()?;
+            // One that was to go on stays as it was.
+            if opening == Opening::Resume {
+                return Err(problem.into());
             }
-            return Err(problem.into());
+            // A run that never began leaves nothing; if it does, the next one here removes it.
+            let _ = live.remove();
+            return Err(problem.because("nothing was submitted").into());
         }
     };
     let run = live.run().clone();
+    if opening == Opening::Resume && engine.runs().list()?.is_empty() {
+        engine.close();
+        return Err(never_accepted(live).into());
+    }
     if opening == Opening::Resume && loudness != Loudness::Quiet {
         let context = engine.runs().story(&run)?.record.context.to_json();
         if let Some(file) = super::resume::changed_file(session, &context) {
@@ -82,14 +89,22 @@ pub fn live_through(
     let socket = OwnerSocket::open(&live, engine.runs())
         .inspect_err(|problem| session.hint(&format!("warning: {problem}")));
     let followed = follow::until_end(session, &*engine, &run, &changes, &interrupts, loudness);
-    let ending = followed
-        .and_then(|_| finish::archive_run(&session.project, &live, &*engine.runs(), looking));
+    let ending = followed.and_then(|_| {
+        let archived = finish::archive_run(&session.project, &live, &*engine.runs(), looking);
+        archived.map_err(|problem| not_archived(&run, problem))
+    });
     drop(socket);
     engine.close();
     // Without an archive the live directory is all there is: it stays, and can be resumed.
     let ending = ending?;
     live.remove()?;
     tell(session, ending, loudness)
+}
+
+fn not_archived(run: &RunId, problem: Problem) -> Problem {
+    problem
+        .because(format!("{run} has ended, and nothing of it is lost: only its archive is missing"))
+        .try_this(format!("dagmar resume {run}    to write it; no step runs again"))
 }
 
 /// An engine with a run in it that nothing of was missed.
@@ -127,7 +142,9 @@ fn tell(session: &Session, ending: finish::Ending, loudness: Loudness) -> Done {
     // The run has its end, whoever reads or does not read about it.
     let told = out.flush();
     if loudness != Loudness::Quiet {
-        for line in failures.lines(&summary, &session.err) {
+        let lines = failures.lines(&summary, &session.err);
+        let look = (!lines.is_empty()).then(|| format!("  look   dagmar show {}", summary.run_id));
+        for line in lines.into_iter().chain(look) {
             session.hint(&line);
         }
     }

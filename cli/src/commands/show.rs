@@ -14,7 +14,7 @@ use crate::local::ended::is_inside;
 use crate::render::failure::Failures;
 use crate::render::table::{self, Steps};
 
-use super::find::{Found, find};
+use super::find::{Found, find, no_such_attempt, no_such_step};
 use super::{Session, stdout};
 
 pub fn perform(session: &Session, arguments: &ShowArguments) -> Done {
@@ -39,14 +39,12 @@ fn json(found: &Found) -> Result<(), Failure> {
         is_interrupted: found.is_interrupted,
     };
     let mut writer = RunLogWriter::begin(stdout(), page)?;
-    let mut is_found = found.path.is_none();
+    let mut asked = Asked::of(found);
     for entry in story.entries {
-        select(entry?, found.path.as_deref(), &mut is_found, &mut |entry| {
-            writer.entry(entry).map_err(Failure::from)
-        })?;
+        asked.select(entry?, &mut |entry| writer.entry(entry).map_err(Failure::from))?;
     }
     writer.finish()?;
-    if is_found { Ok(()) } else { Err(no_such_step(found).into()) }
+    asked.found(found)
 }
 
 fn tables(session: &Session, found: &Found) -> Result<(), Failure> {
@@ -58,24 +56,15 @@ fn tables(session: &Session, found: &Found) -> Result<(), Failure> {
     };
     let summary = RunSummary::of(&story.record, pipeline);
     let (mut steps, mut failures) = (Steps::default(), Failures::default());
-    let mut is_found = found.path.is_none();
+    let mut asked = Asked::of(found);
     for entry in story.entries {
-        let entry = entry?;
-        match &found.path {
-            None => {
-                failures.take(&entry);
-                steps.take(&entry);
-            }
-            path => select(entry, path.as_deref(), &mut is_found, &mut |entry| {
-                failures.take(&entry);
-                steps.take(&entry);
-                Ok::<(), Failure>(())
-            })?,
-        }
+        asked.select(entry?, &mut |entry| {
+            failures.take(&entry);
+            steps.take(&entry);
+            Ok::<(), Failure>(())
+        })?;
     }
-    if !is_found {
-        return Err(no_such_step(found).into());
-    }
+    asked.found(found)?;
     let mut out = stdout();
     let mut lines = table::head(&summary, found.is_interrupted, &session.out);
     lines.push(String::new());
@@ -91,27 +80,61 @@ fn tables(session: &Session, found: &Found) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Hands on what lies at `path`, and what leads to it.
-fn select<E>(
-    entry: Entry,
-    path: Option<&str>,
-    is_found: &mut bool,
-    take: &mut dyn FnMut(Entry) -> Result<(), E>,
-) -> Result<(), E> {
-    let Some(asked) = path else { return take(entry) };
-    spread(entry, &mut |entry| {
-        let own = match &entry {
-            Entry::Node(node) => node.path.clone(),
-            Entry::Frame(frame) => frame.path.clone(),
-            Entry::Alike(_) => return Ok(()),
-        };
-        *is_found |= *own == *asked;
-        if is_inside(&own, asked) || is_inside(asked, &own) { take(entry) } else { Ok(()) }
-    })
+/// The part of a run that was asked for, and whether it was met.
+struct Asked<'a> {
+    path: Option<&'a str>,
+    attempt: Option<u32>,
+    has_step: bool,
+    has_attempt: bool,
 }
 
-fn no_such_step(found: &Found) -> Problem {
-    let path = found.path.as_deref().unwrap_or_default();
-    Problem::new(Code::NotFound, format!("{} has no step {path:?}", found.run))
-        .try_this(format!("dagmar show {}", found.run))
+impl<'a> Asked<'a> {
+    fn of(found: &'a Found) -> Self {
+        let (path, attempt) = (found.path.as_deref(), found.attempt);
+        Asked { path, attempt, has_step: path.is_none(), has_attempt: attempt.is_none() }
+    }
+
+    /// Hands on what lies at the path, and what leads to it.
+    fn select<E>(
+        &mut self,
+        entry: Entry,
+        take: &mut dyn FnMut(Entry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(asked) = self.path else { return take(entry) };
+        spread(entry, &mut |mut entry| {
+            let own = match &mut entry {
+                Entry::Node(node) => {
+                    if let (true, Some(number)) = (*node.path == *asked, self.attempt) {
+                        node.attempts.retain(|attempt| attempt.number == number);
+                        self.has_attempt |= !node.attempts.is_empty();
+                    }
+                    node.path.clone()
+                }
+                Entry::Frame(frame) => frame.path.clone(),
+                Entry::Alike(_) => return Ok(()),
+            };
+            self.has_step |= *own == *asked;
+            if is_inside(&own, asked) || is_inside(asked, &own) { take(entry) } else { Ok(()) }
+        })
+    }
+
+    fn found(&self, found: &Found) -> Result<(), Failure> {
+        let path = self.path.unwrap_or_default();
+        match self.attempt {
+            _ if !self.has_step => Err(no_such_step(&found.run, path).into()),
+            Some(number) if !self.has_attempt => {
+                Err(no_such_attempt(&found.run, path, number).into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether what was asked for is in the run at all.
+pub fn check_is_there(found: &Found) -> Result<(), Failure> {
+    let mut asked = Asked::of(found);
+    for entry in found.runs.story(&found.run)?.entries {
+        asked.select(entry?, &mut |_| Ok::<(), Failure>(()))?;
+    }
+    asked.found(found)
 }

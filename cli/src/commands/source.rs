@@ -8,6 +8,7 @@ use crate::arguments::ParameterArguments;
 use crate::wiring::PipelineSource;
 
 use super::Session;
+use crate::render::text::shell_word;
 
 const USUAL: [&str; 2] = ["pipeline.yaml", "pipeline.yml"];
 const PREFIXES: [&str; 3] = ["DAGMAR_PRM_", "MAGNUS_PRM_", "RUNNABLE_PRM_"];
@@ -34,8 +35,10 @@ fn choose(session: &Session, file: Option<&Path>) -> Result<PathBuf, Problem> {
             let name = file.display();
             let problem = Problem::new(Code::NoPipelineFile, format!("there is no file {name}"));
             Err(match similar(root, file) {
-                Some(similar) => problem.because(format!("did you mean {}?", similar.display())),
-                None => problem,
+                Some(similar) => problem
+                    .because(format!("did you mean {}?", similar.display()))
+                    .try_this(format!("dagmar run {}", shell_word(&similar.to_string_lossy()))),
+                None => problem.try_this("dagmar run path/to/file.yaml"),
             })
         }
         None => {

@@ -2,25 +2,20 @@
 
 use std::io::Write;
 
-use dagmar_common::problem::{Code, Problem};
-
 use crate::arguments::{Output, WhyArguments};
 use crate::exit::Exit;
 use crate::failure::Done;
 use crate::reference::bracketed;
 use crate::render::text::escaped;
 
-use super::find::find;
+use super::find::{find, no_such_step};
 use super::{Session, stdout};
 
 pub fn perform(session: &Session, arguments: &WhyArguments) -> Done {
     let found = find(session, &arguments.run)?;
     let reasons = found.runs.why(&found.run, found.path.as_deref())?;
     if let (true, Some(path)) = (reasons.is_empty(), &found.path) {
-        let run = &found.run;
-        return Err(Problem::new(Code::NotFound, format!("{run} has no step {path:?}"))
-            .try_this(format!("dagmar show {run}"))
-            .into());
+        return Err(no_such_step(&found.run, path).into());
     }
     let mut out = stdout();
     if arguments.output == Output::Json {
@@ -30,6 +25,7 @@ pub fn perform(session: &Session, arguments: &WhyArguments) -> Done {
         });
         let answer = serde_json::json!({
             "run_id": found.run.as_str(),
+            "is_interrupted": found.is_interrupted,
             "reasons": reasons.collect::<Vec<_>>(),
         });
         writeln!(out, "{answer:#}")?;

@@ -1,6 +1,7 @@
 //! The archive of an ended run: written aside, made durable, read back, then given its name.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use dagmar_common::record::{CodeIdentity, Entry, Folder};
 use dagmar_coordinator::services::{Entries, Story};
 
 use super::live::LOGS;
-use super::{Project, files};
+use super::{Project, damage, files};
 
 const GRAPH_VERSION: u16 = 1;
 
@@ -39,7 +40,11 @@ pub fn write(project: &Project, story: Story, extras: Extras<'_>) -> Result<Mani
     let home = project.runs().join(story.record.run_id.as_str());
     let place = home.join(generation.to_string());
     if place.exists() {
-        return Ok(Archive::open_at(place)?.manifest);
+        match Archive::open_at(place.clone()).and_then(|it| it.verify().map(|()| it.manifest)) {
+            // Damaged since, it is written again: what it is written from is still here.
+            Err(problem) if problem.code == Code::Damaged => set_aside(&place)?,
+            kept => return kept,
+        }
     }
     let aside = home.join(format!(".{generation}.new"));
     if aside.exists() {
@@ -71,6 +76,14 @@ pub fn write(project: &Project, story: Story, extras: Extras<'_>) -> Result<Mani
     fs::rename(&aside, &place).map_err(|error| Problem::storage("name", &place, &error))?;
     files::sync_all(&[home, project.runs()])?;
     Ok(manifest)
+}
+
+/// Nothing is thrown away that somebody may want to look into.
+fn set_aside(place: &Path) -> Result<(), Problem> {
+    let aside = (0..).map(|number| place.with_extension(format!("damaged-{number}")));
+    let free = aside.into_iter().find(|aside| !aside.exists());
+    let renamed = free.map_or(Ok(()), |aside| fs::rename(place, aside));
+    renamed.map_err(|error| Problem::storage("set aside", place, &error))
 }
 
 /// Equal frames are told as one on the way; one segment is held at a time.
@@ -147,7 +160,11 @@ impl Archive {
     /// The newest generation of a run; None: there is no archive of it.
     pub fn newest(project: &Project, run: &RunId) -> Result<Option<Archive>, Problem> {
         let home = project.runs().join(run.as_str());
-        let Ok(entries) = fs::read_dir(&home) else { return Ok(None) };
+        let entries = match fs::read_dir(&home) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Problem::storage("read", &home, &error)),
+        };
         let generations = entries.flatten().filter_map(|entry| {
             entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
         });
@@ -239,7 +256,18 @@ fn damaged(path: &Path, error: &Unreadable) -> Problem {
         Unreadable::Envelope(envelope::EnvelopeError::Newer { .. }) => Code::Newer,
         _ => Code::Damaged,
     };
-    Problem::new(code, format!("{} {error}", path.display()))
+    let problem = Problem::new(code, format!("{} {error}", path.display()));
+    // `.dagmar/runs/RUN/GENERATION`, wherever below it the damage is.
+    let home =
+        path.ancestors().find(|one| one.parent().is_some_and(|up| up.ends_with(".dagmar/runs")));
+    match (code, home) {
+        (Code::Newer, _) => problem.try_this("look with the program that wrote it, or a newer one"),
+        (_, Some(home)) => problem
+            .because("nothing of it is believed; other runs here are not touched")
+            .try_this(format!("restore {} from a backup", home.display()))
+            .try_this(damage::forget(home)),
+        (_, None) => problem,
+    }
 }
 
 #[cfg(test)]

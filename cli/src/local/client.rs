@@ -38,6 +38,12 @@ pub struct Client {
 
 impl Client {
     pub fn connect(owner: &Owner) -> Result<Self, Problem> {
+        if is_stopped(owner.pid) {
+            let pid = owner.pid;
+            let message = format!("process {pid} works on the run, and is stopped (Ctrl-Z)");
+            return Err(Problem::new(Code::Unreachable, message)
+                .try_this(format!("fg in its terminal, or kill -CONT {pid}")));
+        }
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|error| {
@@ -56,7 +62,9 @@ impl Client {
                     let (pid, socket) = (owner.pid, owner.socket.display());
                     let message =
                         format!("process {pid} owns the run and does not answer: {error}");
-                    return Err(Problem::new(Code::Unreachable, message).at(socket.to_string()));
+                    return Err(Problem::new(Code::Unreachable, message)
+                        .at(socket.to_string())
+                        .try_this(format!("kill {pid} if it hangs; then dagmar resume RUN")));
                 }
                 Err(_) => std::thread::sleep(BETWEEN_TRIES),
             }
@@ -100,6 +108,13 @@ impl Client {
             Err(error) => Err(Problem::new(Code::Internal, format!("no thread to read: {error}"))),
         }
     }
+}
+
+/// Its socket takes every question then, and answers none. Where there is no `/proc` nobody knows.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, Some('T' | 't'))
 }
 
 async fn connect(socket: PathBuf) -> Result<Channel, String> {

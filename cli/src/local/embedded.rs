@@ -2,40 +2,50 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Receiver;
 use dagmar_common::ids::{
-    ClusterId, Fence, Incarnation, LogIndex, ReplicaId, Session, StorageId, StreamNo, WorkerId,
+    ClusterId, Fence, Incarnation, ReplicaId, Session, StorageId, StreamNo, WorkerId,
 };
-use dagmar_common::lease::{LogPlace, Numbered, ToWorker};
+use dagmar_common::lease::{Held, HeldAs, LogPlace, Numbered, ToWorker};
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::{Change, Detail, Stream};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator::clock;
 use dagmar_coordinator::disk::{Disk, Log};
-use dagmar_coordinator::driver::snapshotting::LOG_BYTES_MIN;
-use dagmar_coordinator::driver::{Driver, DriverError, OnLeading, Parts, Snapshotting};
+use dagmar_coordinator::driver::{Driver, DriverError, Parts, Snapshotting};
 use dagmar_coordinator::handle::{Handle, Input};
-use dagmar_coordinator::links::{FromStream, Links};
+use dagmar_coordinator::links::Links;
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
-use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Opened, Owner, SnapshotStore, Store};
+use dagmar_coordinator::store::{
+    LocalSnapshots, LocalStore, Opened, Owner, SnapshotStore, Store, StoreError,
+};
 use dagmar_coordinator_core::State;
-use dagmar_coordinator_core::command::{Command, WorkerHello};
-use dagmar_replica::{Recovered, Replica, ReplicaConfig};
+use dagmar_coordinator_core::command::WorkerHello;
+use dagmar_member::{FromStream, Member, MemberConfig, SHELL_STREAMS_FROM, SnapshotRule};
+use dagmar_replica::{Recovered, ReplicaConfig};
 use dagmar_worker::executor::process::Config;
 use dagmar_worker::logs::segments::Segments;
 use dagmar_worker::shell::{Said, Shell};
 use dagmar_worker_core::{Identity, Now};
 
+use super::damage;
 use crate::wiring::{Engine, Opening};
 
 /// The only replica of a local run.
 const REPLICA: ReplicaId = ReplicaId(1);
 /// Between two writes of what running tasks have said so far.
 const CHECKPOINT_EVERY: Span = Span::from_secs(1);
+
+/// So long a driver that has shut its door may take to say why.
+const LAST_WORD_WITHIN: Duration = Duration::from_secs(1);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// Set when the driver has ended, to what went wrong if anything did.
+type Ended = OnceLock<Option<String>>;
 
 /// Where a run lives, and what its tasks run in.
 #[derive(Clone, Debug)]
@@ -49,7 +59,7 @@ pub struct Place {
 pub struct Embedded {
     handle: Handle,
     segments: Arc<Segments>,
-    failure: Arc<Mutex<Option<String>>>,
+    ended: Arc<Ended>,
     driver: Option<JoinHandle<()>>,
 }
 
@@ -68,14 +78,19 @@ impl Embedded {
             // A driver that has stopped needs no waking.
             let _ = waker.wake();
         };
-        let shell = Shell::start(identity.clone(), config, wake)
-            .map_err(|error| cannot_start("start its supervisor process", &error))?;
+        let shell =
+            Shell::start(identity.clone(), config, wake).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => damage::of_records(&place.directory, &error),
+                _ => cannot_start("start its supervisor process", &error),
+            })?;
         let segments = shell.processes().logs().clone();
-        let (links, on_leading) = InProcess::new(shell, identity);
-        let failure = Arc::default();
-        let driver = Work { log, handle: handle.clone(), inputs, links, on_leading };
-        let driver = driver.start(&failure)?;
-        Ok(Embedded { handle, segments, failure, driver: Some(driver) })
+        let gone = |fence: &Fence| Held { fence: *fence, state: HeldAs::Gone };
+        let left = shell.processes().left().iter().map(gone).collect();
+        let (links, worker) = (InProcess::new(shell), introduction(identity, left));
+        let ended = Arc::default();
+        let driver = Work { log, handle: handle.clone(), inputs, links, worker };
+        let driver = driver.start(&ended)?;
+        Ok(Embedded { handle, segments, ended, driver: Some(driver) })
     }
 
     pub fn handle(&self) -> &Handle {
@@ -88,20 +103,26 @@ impl Embedded {
         if let Some(driver) = self.driver.take()
             && driver.join().is_err()
         {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert_with(|| "its driver panicked".to_owned());
+            self.ended.get_or_init(|| Some("its driver panicked".to_owned()));
         }
     }
 
     fn here(&self) -> Here {
-        let failure = self.failure.clone();
-        let broken = move || failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ended = self.ended.clone();
+        // Whoever asks has met a door that was shut, a moment before the driver said why.
+        let broken = move || {
+            let asked = Instant::now();
+            while ended.get().is_none() && asked.elapsed() < LAST_WORD_WITHIN {
+                std::thread::sleep(BETWEEN_LOOKS);
+            }
+            ended.get().cloned().flatten()
+        };
         let logs = WorkerLogs(self.segments.clone());
         Here::new(self.handle.clone(), Arc::new(logs), broken)
     }
 
     pub fn failure(&self) -> Option<String> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ended.get().cloned().flatten()
     }
 }
 
@@ -160,11 +181,8 @@ impl OpenLog {
     }
 
     pub(super) fn read(directory: &Path) -> Result<OpenLog, Problem> {
-        let damaged = |error: &dyn std::fmt::Display| {
-            Problem::new(Code::Damaged, "the log of this run cannot be read")
-                .because(error.to_string())
-        };
-        let opened = LocalStore::open(&store_directory(directory)).map_err(|it| damaged(&it))?;
+        let fault = |error: StoreError| damage::of_store(directory, &error);
+        let opened = LocalStore::open(&store_directory(directory)).map_err(fault)?;
         let Opened { store, snapshots, owner, recovered, has_snapshot } = opened;
         let mut state = State::new();
         if has_snapshot {
@@ -173,8 +191,12 @@ impl OpenLog {
                 chunks.push(chunk.to_vec());
                 Ok(())
             };
-            snapshots.load(&recovered.base, &mut keep).map_err(|it| damaged(&it))?;
-            state = State::restore(chunks).map_err(|it| damaged(&it))?;
+            snapshots.load(&recovered.base, &mut keep).map_err(fault)?;
+            state = State::restore(chunks).map_err(|error| {
+                let base = recovered.base.index;
+                let why = format!("its snapshot at entry {base} cannot be read: {error}");
+                damage::of_log(directory, &store_directory(directory), why)
+            })?;
         }
         let log = Log::Open(Box::new(store));
         Ok(OpenLog { log, snapshots, owner, recovered, state, is_new: false })
@@ -207,43 +229,37 @@ struct Work {
     handle: Handle,
     inputs: Receiver<Input>,
     links: InProcess,
-    on_leading: OnLeading,
+    worker: WorkerHello,
 }
 
 impl Work {
-    fn start(self, failure: &Arc<Mutex<Option<String>>>) -> Result<JoinHandle<()>, Problem> {
-        let failure = failure.clone();
+    fn start(self, ended: &Arc<Ended>) -> Result<JoinHandle<()>, Problem> {
+        let ended = ended.clone();
         let drive = move || {
-            if let Err(error) = self.drive() {
-                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                *failure = Some(error.to_string());
-            }
+            let failure = self.drive().err().map(|error| error.to_string());
+            // The only one who sets it before the driver is joined.
+            let _ = ended.set(failure);
         };
         let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(drive);
         thread.map_err(|error| cannot_start("start a thread", &error))
     }
 
     fn drive(self) -> Result<(), DriverError> {
-        let Work { log, handle, inputs, links, on_leading } = self;
+        let Work { log, handle, inputs, links, worker } = self;
         let OpenLog { log, snapshots, recovered, state, is_new, .. } = log;
-        let seed = clock::boot().0;
-        let config = ReplicaConfig { id: REPLICA, seed, boot_nonce: seed };
-        let applied_to: LogIndex = recovered.base.index;
-        let replica = Replica::new(config, recovered)
+        let now = clock::now();
+        let seed = now.boot.0;
+        let config = MemberConfig {
+            replica: ReplicaConfig { id: REPLICA, seed, boot_nonce: seed },
+            lost_after: None,
+            within: Some(worker),
+            snapshots: SnapshotRule::default(),
+        };
+        let member = Member::new(config, recovered, state, now)
             .map_err(|error| DriverError::Disk(error.to_string()))?;
         let disk = Disk::start(log, handle.clone()).map_err(DriverError::Links)?;
-        let snapshots = Snapshotting::new(Some(Box::new(snapshots)), handle, LOG_BYTES_MIN);
-        let waits_for_first = is_new;
-        let parts = Parts {
-            replica,
-            state,
-            applied_to,
-            disk,
-            snapshots,
-            waits_for_first,
-            links,
-            on_leading,
-        };
+        let snapshots = Snapshotting::new(Box::new(snapshots), handle);
+        let parts = Parts { member, disk, snapshots, waits_for_first: is_new, links };
         Driver::new(parts, inputs).run()
     }
 }
@@ -251,8 +267,6 @@ impl Work {
 /// The stream of a worker in this process.
 struct InProcess {
     shell: Shell,
-    /// The session of a new leadership, with the stream that it opens.
-    ready: Receiver<(StreamNo, Session)>,
     said: Vec<Said>,
     opened: Vec<StreamNo>,
     closed: Vec<StreamNo>,
@@ -261,18 +275,15 @@ struct InProcess {
 }
 
 impl InProcess {
-    fn new(shell: Shell, identity: Identity) -> (InProcess, OnLeading) {
-        let (sessions, ready) = unbounded();
-        let links = InProcess {
+    fn new(shell: Shell) -> InProcess {
+        InProcess {
             shell,
-            ready,
             said: Vec::new(),
             opened: Vec::new(),
             closed: Vec::new(),
-            next_stream: 1 << 32,
+            next_stream: SHELL_STREAMS_FROM,
             checkpoint: clock::boot() + CHECKPOINT_EVERY,
-        };
-        (links, introduce(sessions, identity))
+        }
     }
 
     /// The agent left its stream, or the leader closed it: they meet again over another.
@@ -284,29 +295,26 @@ impl InProcess {
     }
 }
 
-/// The worker is born ready with each leadership: its hello stands in the first entry.
-fn introduce(sessions: Sender<(StreamNo, Session)>, identity: Identity) -> OnLeading {
-    let mut streams = 0;
-    Box::new(move |leader, now| {
-        streams += 1;
-        let stream = StreamNo(streams);
-        let session = leader.born_ready(now, stream, identity.worker, identity.incarnation);
-        // The links live as long as the driver that calls this.
-        let _ = sessions.send((stream, session));
-        vec![Command::Hello(WorkerHello {
-            worker: identity.worker,
-            incarnation: identity.incarnation,
-            name: identity.name.clone(),
-            cpu_millis: identity.cpu_millis,
-            labels: identity.labels.clone(),
-            held: Vec::new(),
-            born_ready: Some(session),
-            lost_after: None,
-        })]
-    })
+/// What stands of the worker in the first entry of each leadership; the first of them says what
+/// was `left` by an earlier life.
+fn introduction(identity: Identity, left: Vec<Held>) -> WorkerHello {
+    WorkerHello {
+        worker: identity.worker,
+        incarnation: identity.incarnation,
+        name: identity.name,
+        cpu_millis: identity.cpu_millis,
+        labels: identity.labels,
+        held: left,
+        born_ready: None,
+        lost_after: None,
+    }
 }
 
 impl Links for InProcess {
+    fn born_ready(&mut self, stream: StreamNo, session: Session) {
+        self.shell.connected(stream, Some(session));
+    }
+
     fn send(&mut self, stream: StreamNo, message: Numbered<ToWorker>) {
         self.shell.received(stream, message);
     }
@@ -317,9 +325,6 @@ impl Links for InProcess {
     }
 
     fn exchange(&mut self, arrived: &mut Vec<(StreamNo, FromStream)>) -> io::Result<()> {
-        while let Ok((stream, session)) = self.ready.try_recv() {
-            self.shell.connected(stream, Some(session));
-        }
         let now = Now { boot: clock::boot(), wall: clock::wall() };
         self.shell.turn(now, &mut self.said)?;
         arrived.extend(self.opened.drain(..).map(|stream| (stream, FromStream::Opened)));
@@ -361,7 +366,7 @@ impl Logs for WorkerLogs {
 
     fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem> {
         let live = self.0.follow(fence, from, super::logs::PIECE_BYTES, timeout);
-        let live = live.map_err(|error| super::logs::unreadable(&error))?;
+        let live = live.map_err(|error| super::logs::unreadable(&self.0.directory(), &error))?;
         Ok(live.map(|live| {
             let pieces = live.pieces.into_iter();
             let pieces = pieces.map(|(stream, bytes)| (super::logs::stream(stream), bytes));
@@ -378,6 +383,17 @@ fn random() -> io::Result<[u128; 2]> {
     Ok([number(low), number(high)])
 }
 
-fn cannot_start(what: &str, error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(Code::Storage, format!("this process cannot {what}")).because(error.to_string())
+const FEWER_PROCESSES: &str = "fewer processes of this user, or a higher `ulimit -u`";
+
+fn cannot_start(what: &str, error: &io::Error) -> Problem {
+    let problem = Problem::new(Code::Storage, format!("this process cannot {what}"))
+        .because(error.to_string());
+    match error.kind() {
+        io::ErrorKind::WouldBlock => problem.try_this(FEWER_PROCESSES),
+        // It was there and went away before its first word.
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            problem.because("it ended at once").try_this(FEWER_PROCESSES)
+        }
+        _ => problem,
+    }
 }

@@ -37,7 +37,7 @@ impl Ended {
 
     fn refuse<T>(&self) -> Result<T, Problem> {
         let record = &self.archive.manifest.record;
-        let (run, status) = (&record.run_id, words::of_run(record.status));
+        let (run, status) = (&record.run_id, words::of_run_spoken(record.status));
         Err(Problem::new(Code::RunEnded, format!("{run} has ended: {status}"))
             .try_this(format!("dagmar show {run}")))
     }
@@ -106,19 +106,26 @@ impl Runs for Ended {
         let (sender, receiver) = bounded(WAITING_MAX);
         let (archive, wires) = (self.archive.clone(), self.wires);
         let read = move || {
+            let mut unread = None;
             for entry in archive.entries() {
                 let told = entry.and_then(|entry| {
                     spread(entry, &mut |entry| {
                         let Entry::Node(node) = entry else { return Ok(()) };
-                        tell_logs(&archive, wires, &node, &question, &sender)
+                        // Damage in the output of one step is no reason to hide the others'.
+                        if let Err(problem) = tell_logs(&archive, wires, &node, &question, &sender)
+                        {
+                            unread.get_or_insert(problem);
+                        }
+                        Ok(())
                     })
                 });
                 if let Err(problem) = told {
-                    // Nobody listens any more, or hears it: either way this is the end.
-                    let _ = sender.send(Err(problem));
-                    return;
+                    unread = Some(problem);
+                    break;
                 }
             }
+            // Nobody listens any more, or hears it: either way this is the end.
+            let _ = unread.map(|problem| sender.send(Err(problem)));
         };
         match std::thread::Builder::new().name("archive-logs".to_owned()).spawn(read) {
             Ok(_) => Ok(receiver),
@@ -134,7 +141,8 @@ impl Runs for Ended {
         let mut reasons = Vec::new();
         if path.is_none() {
             let record = &self.archive.manifest.record;
-            let mut sentence = format!("the run has ended: {}", words::of_run(record.status));
+            let mut sentence =
+                format!("the run has ended: {}", words::of_run_spoken(record.status));
             if !record.reason.is_empty() {
                 sentence += &format!(", {}", record.reason);
             }
@@ -178,7 +186,7 @@ fn why_node(node: &NodeRecord) -> Reason {
         }
     };
     let details = node.attempts.iter().map(|attempt| {
-        let (number, status) = (attempt.number, words::of_attempt(attempt.status));
+        let (number, status) = (attempt.number, words::of_attempt_spoken(attempt.status));
         let reason = attempt.reason.map(words::of_exit).unwrap_or_default();
         let took = words::of_span_shortly(attempt.took);
         format!("attempt {number} on {}: {status} {reason} after {took}", attempt.worker)

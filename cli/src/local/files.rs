@@ -28,9 +28,13 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
 pub fn sync_all(paths: &[PathBuf]) -> Result<(), Problem> {
     for some in paths.chunks(SYNCS_AT_ONCE) {
         std::thread::scope(|scope| {
-            let syncs = some.iter().map(|path| scope.spawn(|| sync_dir(path)));
-            let mut syncs = syncs.collect::<Vec<_>>().into_iter();
-            syncs.try_for_each(join)
+            let syncs = some.iter().map(|path| {
+                let sync = || sync_dir(path);
+                // Where there is no room for a thread it is done here.
+                std::thread::Builder::new().spawn_scoped(scope, sync).map_err(|_| sync())
+            });
+            let syncs = syncs.collect::<Vec<_>>();
+            syncs.into_iter().try_for_each(|sync| sync.map_or_else(|done| done, join))
         })?;
     }
     Ok(())

@@ -48,7 +48,9 @@ impl Live {
         project.prepare()?;
         let _claims = claims(project, Sharing::Alone)?;
         let dir = project.live().join(run.as_str());
-        if project.runs().join(run.as_str()).exists() {
+        let archives = project.runs().join(run.as_str());
+        let is_archived = archives.try_exists();
+        if is_archived.map_err(|error| Problem::storage("look for", &archives, &error))? {
             return Ok(None);
         }
         match fs::create_dir(&dir) {
@@ -131,7 +133,9 @@ pub fn look(project: &Project, run: &RunId) -> Result<Option<Standing>, Problem>
             return Ok(Some(standing));
         }
     }
-    let is_archived = project.runs().join(run.as_str()).is_dir();
+    let archives = project.runs().join(run.as_str());
+    let is_archived = archives.try_exists();
+    let is_archived = is_archived.map_err(|it| Problem::storage("look for", &archives, &it))?;
     Ok(is_archived.then_some(Standing::Ended))
 }
 
@@ -142,8 +146,11 @@ pub fn sign(project: &Project, run: &RunId) -> Result<Option<Owner>, Problem> {
     sign.map(|sign| read_sign(&dir, &sign)).transpose()
 }
 
+/// A run of a list and how it stands, or why that cannot be told: which is its own affair.
+pub type Listed = (RunId, Result<Standing, Problem>);
+
 /// Every live or interrupted run of a directory, by name.
-pub fn list(project: &Project) -> Result<Vec<(RunId, Standing)>, Problem> {
+pub fn list(project: &Project) -> Result<Vec<Listed>, Problem> {
     let live = project.live();
     let entries = match fs::read_dir(&live) {
         Ok(entries) => entries,
@@ -156,7 +163,7 @@ pub fn list(project: &Project) -> Result<Vec<(RunId, Standing)>, Problem> {
         let Some(run) = entry.file_name().to_str().and_then(|name| check_run_id(name).ok()) else {
             continue;
         };
-        if let Some(standing) = look_at(&entry.path())? {
+        if let Some(standing) = look_at(&entry.path()).transpose() {
             found.push((run, standing));
         }
     }
@@ -226,7 +233,7 @@ pub fn tidy(project: &Project) -> Result<(), Problem> {
     let _claims = claims(project, Sharing::Alone)?;
     for entry in entries.flatten() {
         let is_run = entry.file_name().to_str().is_some_and(|name| check_run_id(name).is_ok());
-        if is_run && entry.path().is_dir() && look_at(&entry.path())?.is_none() {
+        if is_run && entry.path().is_dir() && look_at(&entry.path()) == Ok(None) {
             clear(&entry.path())?;
         }
     }
@@ -252,7 +259,8 @@ fn look_at(dir: &Path) -> Result<Option<Standing>, Problem> {
     let sign = files::read_if_there(&dir.join("owner.json"))?;
     Ok(match (sign, is_held) {
         (Some(sign), true) => Some(Standing::Owned(read_sign(dir, &sign)?)),
-        (Some(_), false) if !LocalStore::never_began(&dir.join(LOG)) => Some(Standing::Interrupted),
+        // The log alone tells whether anything was acknowledged; a sign can be lost.
+        (_, false) if !LocalStore::never_began(&dir.join(LOG)) => Some(Standing::Interrupted),
         _ => None,
     })
 }
@@ -268,7 +276,9 @@ fn read_sign(dir: &Path, sign: &[u8]) -> Result<Owner, Problem> {
         _ => Err(Problem::new(
             Code::Damaged,
             format!("{} does not say who owns the run", dir.join("owner.json").display()),
-        )),
+        )
+        .because("somebody does, and cannot be reached without it")
+        .try_this(format!("fuser {}    tells the process", dir.join("lock").display()))),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use dagmar_common::ids::Fence;
 use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::Stream;
 use dagmar_worker::logs::read::LogError;
+
+use super::damage;
 
 /// About what one look at a running attempt brings.
 pub const PIECE_BYTES: usize = 64 << 10;
@@ -19,7 +22,19 @@ pub fn read(
     let mut wanted = true;
     let visit = &mut |from, bytes: &[u8]| wanted = wanted && take(stream(from), bytes);
     dagmar_worker::logs::read::read(directory, place.fence, place, visit)
-        .map_err(|error| unreadable(&error))
+        .map_err(|error| unreadable(directory, &error))
+}
+
+/// The same of an attempt that never came to an outcome.
+pub fn search(
+    directory: &Path,
+    fence: Fence,
+    take: &mut dyn FnMut(Stream, &[u8]) -> bool,
+) -> Result<(), Problem> {
+    let mut wanted = true;
+    let visit = &mut |from, bytes: &[u8]| wanted = wanted && take(stream(from), bytes);
+    dagmar_worker::logs::read::search(directory, fence, visit)
+        .map_err(|error| unreadable(directory, &error))
 }
 
 pub fn stream(stream: dagmar_worker::logs::Stream) -> Stream {
@@ -29,11 +44,10 @@ pub fn stream(stream: dagmar_worker::logs::Stream) -> Stream {
     }
 }
 
-pub fn unreadable(error: &LogError) -> Problem {
+pub fn unreadable(directory: &Path, error: &LogError) -> Problem {
     let code = match error {
-        LogError::Gone(_) => Code::NotFound,
         LogError::Read(_) => Code::Storage,
-        LogError::Damaged(_) => Code::Damaged,
+        LogError::Gone(_) | LogError::Damaged(_) => Code::Damaged,
     };
-    Problem::new(code, error.to_string())
+    damage::of_output(directory, code, error)
 }

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod client;
+pub mod damage;
 pub mod embedded;
 pub mod ended;
 pub mod files;
@@ -36,7 +37,8 @@ impl Project {
             Err(error) => Err(Problem::new(
                 Code::Storage,
                 format!("the working directory cannot be found: {error}"),
-            )),
+            )
+            .try_this("cd to a directory that is there")),
         }
     }
 

@@ -118,7 +118,12 @@ pub fn socket_path(live_dir: &Path) -> Result<PathBuf, Problem> {
     let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let given = given.filter(|dir| dir.is_absolute() && dir.is_dir()).map(|dir| dir.join("dagmar"));
     let fits = |dir: &PathBuf| dir.join(&name).as_os_str().len() <= SOCKET_PATH_BYTES_MAX;
-    let dir = given.filter(fits).unwrap_or_else(|| PathBuf::from(format!("/tmp/dagmar-{us}")));
+    // A runtime directory that nothing can be made in is as good as none.
+    let given = given.filter(fits).filter(|dir| make_private(dir, us).is_ok());
+    if let Some(dir) = given {
+        return Ok(dir.join(name));
+    }
+    let dir = PathBuf::from(format!("/tmp/dagmar-{us}"));
     make_private(&dir, us)?;
     Ok(dir.join(name))
 }

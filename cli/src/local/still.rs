@@ -12,8 +12,9 @@ use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::{Change, Detail, Stream};
 use dagmar_coordinator::services::{Live as LivePiece, Logs, Runs, Still};
 
+use super::damage;
 use super::embedded::OpenLog;
-use super::live::Live;
+use super::live::{LOG, Live};
 use super::logs;
 use crate::wiring::Engine;
 
@@ -26,7 +27,10 @@ impl Looking {
     pub fn open(live: &Live) -> Result<Self, Problem> {
         let OpenLog { recovered, state, .. } = OpenLog::read(live.dir())?;
         let logs = Arc::new(StoredLogs(live.logs()));
-        Ok(Looking { still: Arc::new(Still::replay(state, recovered.entries, logs)?) })
+        let still = Still::replay(state, recovered.entries, logs).map_err(|problem| {
+            damage::of_log(live.dir(), &live.dir().join(LOG), problem.message)
+        })?;
+        Ok(Looking { still: Arc::new(still) })
     }
 }
 
@@ -53,7 +57,11 @@ impl Logs for StoredLogs {
         place: &LogPlace,
         take: &mut dyn FnMut(Stream, &[u8]) -> bool,
     ) -> Result<(), Problem> {
-        logs::read(&self.0, place, take)
+        match place.length {
+            // An attempt without an outcome has no more than its fence: it wrote anywhere.
+            0 => logs::search(&self.0, place.fence, take),
+            _ => logs::read(&self.0, place, take),
+        }
     }
 
     fn follow(&self, _: Fence, _: u64, _: Duration) -> Result<Option<LivePiece>, Problem> {

@@ -6,8 +6,8 @@ use super::Screen;
 use super::text::{cut, escaped, shell_word};
 use crate::reference::bracketed;
 
-/// All lines of a summary together.
-pub const LINES_MAX: usize = 15;
+/// All lines of a summary together; one more says where the whole of the run is shown.
+pub const LINES_MAX: usize = 14;
 /// Failed steps that are named; the first of them with its last lines.
 const STEPS_MAX: usize = 3;
 /// Last lines of the first failed step.
@@ -74,7 +74,6 @@ impl Failures {
             let step = shell_word(&format!("{run}/{}", bracketed(&first.path)));
             lines.push(format!("  logs   dagmar logs {step}"));
         }
-        lines.push(format!("  look   dagmar show {run}"));
         lines
     }
 }
@@ -128,8 +127,7 @@ mod tests {
         assert_eq!(
             rendered(&testing::entries(), Screen::plain()).join("\n"),
             "\n  square[1].work  exit 1  after 0.2s on here\n  | Traceback:\n  \
-             |   square.py:7\\u{1b}[2J\n  | ValueError: cannot parse row 2\n\n  \
-             look   dagmar show hello-3"
+             |   square.py:7\\u{1b}[2J\n  | ValueError: cannot parse row 2\n"
         );
     }
 

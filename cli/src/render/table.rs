@@ -37,6 +37,13 @@ pub fn runs(rows: &[RunRow], now: WallTime, screen: &Screen) -> Vec<String> {
             (None, true) => "-".to_owned(),
             (None, false) => words::of_span_shortly(now.since(summary.submitted)),
         };
+        // What its log knows `show` reads; a list must be quick.
+        let steps = match counts.all() {
+            _ if row.is_interrupted => "-".to_owned(),
+            // Its owner did not answer.
+            0 => "-".to_owned(),
+            all => format!("{}/{all}", counts.ended()),
+        };
         let mut why = summary.reason.clone();
         if why.is_empty() && counts.failed > 0 && summary.status != RunStatus::Succeeded {
             why = format!("{} failed", counts.failed);
@@ -44,7 +51,7 @@ pub fn runs(rows: &[RunRow], now: WallTime, screen: &Screen) -> Vec<String> {
         table.row(vec![
             Cell::plain(summary.run_id.as_str()),
             Cell::marked(row.mark()),
-            Cell::plain(&format!("{}/{}", counts.ended(), counts.all())),
+            Cell::plain(&steps),
             Cell::plain(&age(now.since(summary.submitted))),
             Cell::plain(&took),
             Cell::plain(&escaped(&summary.pipeline)),
@@ -93,6 +100,14 @@ impl Steps {
         let why = match last.and_then(|last| last.reason) {
             Some(reason) if node.status != NodeStatus::Succeeded => words::of_exit(reason),
             _ => escaped(&node.reason),
+        };
+        let why = match node.attempts.iter().filter(|one| one.status == AttemptStatus::Lost).count()
+        {
+            0 => why,
+            1 if why.is_empty() => "lost once".to_owned(),
+            1 => format!("{why}; lost once"),
+            times if why.is_empty() => format!("lost {times} times"),
+            times => format!("{why}; lost {times} times"),
         };
         let ended = last.filter(|last| last.status != AttemptStatus::Running);
         let took = ended.map_or_else(|| "-".to_owned(), |last| words::of_span_shortly(last.took));

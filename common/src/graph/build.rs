@@ -1,5 +1,6 @@
 //! Building a section: nodes in order of declaration, then edges in any order.
 
+use super::rank::Ranking;
 use super::{EdgeKind, NodeKind, Section};
 use crate::ids::NodeNo;
 
@@ -51,13 +52,15 @@ impl SectionBuilder {
 
 impl Section {
     /// Fills in what follows from the rows: incoming edges and ranks.
-    pub(super) fn derive(&mut self) {
+    fn derive(&mut self) {
         self.incoming = vec![0; self.kinds.len()];
         for target in &self.targets {
             if let Some(count) = self.incoming.get_mut(target.0 as usize) {
                 *count += 1;
             }
         }
-        self.ranks = super::rank::ranks(self);
+        let mut ranking = Ranking::new(self.kinds.len());
+        ranking.work(self, &self.incoming, &mut { u64::MAX });
+        self.ranks = ranking.ranks;
     }
 }

@@ -5,20 +5,20 @@ use thiserror::Error;
 
 use super::verify::VerifyError;
 use super::{
-    Backoff, Care, Command, Composite, CompositeMode, EdgeKind, Function, Graph, NodeKind,
+    Assembly, Backoff, Care, Command, Composite, CompositeMode, Function, Graph, NodeKind,
     Parameter, ParameterKind, Resources, Section, Shell, Task,
 };
-use crate::ids::{CompositeNo, Digest, NodeNo, SectionNo, TaskNo};
+use crate::ids::{Digest, SectionNo};
 use crate::time::Span;
 use crate::value::Value;
 
 /// The messages of `proto/dagmar/v1/graph.proto`.
 #[allow(clippy::doc_markdown, clippy::all)]
-mod wire {
+pub(super) mod wire {
     include!(concat!(env!("OUT_DIR"), "/dagmar.v1.rs"));
 }
 
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// Why bytes are no graph that this program may run.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -47,21 +47,12 @@ pub fn encode(graph: &Graph) -> Vec<u8> {
 
 /// Refuses whatever [`encode`] would not have written, and every graph that does not verify.
 pub fn decode(bytes: &[u8]) -> Result<Graph, DecodeError> {
-    let message =
-        wire::Graph::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
-    if message.version != VERSION {
-        return Err(DecodeError::Newer { found: message.version });
-    }
-    // Equal lengths first: they tell most damage apart without a second copy.
-    if message.encoded_len() != bytes.len() || message.encode_to_vec() != bytes {
-        return Err(DecodeError::NotCanonical);
-    }
-    let graph = from_wire(message)?;
-    graph.verify()?;
-    Ok(graph)
+    let mut assembly = Assembly::default();
+    assembly.push(bytes)?;
+    assembly.finish().map(|(graph, _)| graph)
 }
 
-fn malformed(what: &str) -> DecodeError {
+pub(super) fn malformed(what: &str) -> DecodeError {
     DecodeError::Malformed(what.to_owned())
 }
 
@@ -76,30 +67,6 @@ fn to_wire(graph: &Graph) -> wire::Graph {
         sections: graph.sections.iter().map(section_to_wire).collect(),
         time_limit_micros: graph.time_limit.map(|limit| limit.0),
     }
-}
-
-fn from_wire(message: wire::Graph) -> Result<Graph, DecodeError> {
-    let mut graph = Graph {
-        name: message.name,
-        description: message.description,
-        time_limit: message.time_limit_micros.map(Span),
-        ..Graph::default()
-    };
-    for parameter in message.parameters {
-        graph.parameters.push(parameter_from_wire(parameter)?);
-    }
-    for task in message.tasks {
-        graph.tasks.push(task_from_wire(task)?);
-    }
-    for composite in message.composites {
-        graph.composites.push(composite_from_wire(composite)?);
-    }
-    for section in message.sections {
-        graph.sections.push(section_from_wire(section)?);
-    }
-    graph.verify_references()?;
-    graph.sections.iter_mut().for_each(Section::derive);
-    Ok(graph.finish())
 }
 
 fn section_to_wire(section: &Section) -> wire::Section {
@@ -130,71 +97,10 @@ fn section_to_wire(section: &Section) -> wire::Section {
     }
 }
 
-/// Only what concerns the rows themselves; whether they mean anything is [`Graph::verify`]'s.
-fn section_from_wire(message: wire::Section) -> Result<Section, DecodeError> {
-    let mut references = message.references.into_iter();
-    let mut reference = || references.next().ok_or(malformed("a node refers to nothing"));
-    let mut kinds = Vec::with_capacity(message.kinds.len());
-    for kind in &message.kinds {
-        kinds.push(match wire::NodeKind::try_from(i32::from(*kind)) {
-            Ok(wire::NodeKind::Task) => NodeKind::Task(TaskNo(reference()?)),
-            Ok(wire::NodeKind::Composite) => NodeKind::Composite(CompositeNo(reference()?)),
-            Ok(wire::NodeKind::Stub) => NodeKind::Stub,
-            Ok(wire::NodeKind::Success) => NodeKind::Success,
-            Ok(wire::NodeKind::Fail) => NodeKind::Fail,
-            Ok(wire::NodeKind::Unspecified) | Err(_) => {
-                return Err(malformed("a node is of no known kind"));
-            }
-        });
-    }
-    if references.next().is_some() {
-        return Err(malformed("a reference belongs to no node"));
-    }
-    let mut heads = Vec::with_capacity(message.heads.len());
-    for head in &message.heads {
-        heads.push(match head {
-            0 => false,
-            1 => true,
-            _ => return Err(malformed("a node is neither head nor not")),
-        });
-    }
-    let mut edge_kinds = Vec::with_capacity(message.edge_kinds.len());
-    for kind in &message.edge_kinds {
-        edge_kinds.push(match wire::EdgeKind::try_from(i32::from(*kind)) {
-            Ok(wire::EdgeKind::Next) => EdgeKind::Next,
-            Ok(wire::EdgeKind::OnFailure) => EdgeKind::OnFailure,
-            Ok(wire::EdgeKind::Needs) => EdgeKind::Needs,
-            Ok(wire::EdgeKind::Unspecified) | Err(_) => {
-                return Err(malformed("an edge is of no known kind"));
-            }
-        });
-    }
-    Ok(Section {
-        names: message.names,
-        name_ends: ends(&message.name_bytes)?,
-        kinds,
-        heads,
-        edge_ends: ends(&message.edge_counts)?,
-        targets: message.targets.into_iter().map(NodeNo).collect(),
-        edge_kinds,
-        ..Section::default()
-    })
-}
-
 /// Ends to lengths: lengths take one byte where offsets take four.
 fn lengths(ends: &[u32]) -> Vec<u32> {
     let mut before = 0;
     ends.iter().map(|end| end - std::mem::replace(&mut before, *end)).collect()
-}
-
-fn ends(lengths: &[u32]) -> Result<Vec<u32>, DecodeError> {
-    let mut end = 0_u32;
-    let mut ends = Vec::with_capacity(lengths.len());
-    for length in lengths {
-        end = end.checked_add(*length).ok_or(malformed("rows longer than can be counted"))?;
-        ends.push(end);
-    }
-    Ok(ends)
 }
 
 fn task_to_wire(task: &Task) -> wire::Task {
@@ -222,7 +128,7 @@ fn task_to_wire(task: &Task) -> wire::Task {
     }
 }
 
-fn task_from_wire(message: wire::Task) -> Result<Task, DecodeError> {
+pub(super) fn task_from_wire(message: wire::Task) -> Result<Task, DecodeError> {
     use wire::task::Function as Wire;
     let function = match message.function {
         Some(Wire::Words(words)) => Function::Process(Command::Words(words.words)),
@@ -268,7 +174,7 @@ fn composite_to_wire(composite: &Composite) -> wire::Composite {
     wire::Composite { mode: Some(mode) }
 }
 
-fn composite_from_wire(message: wire::Composite) -> Result<Composite, DecodeError> {
+pub(super) fn composite_from_wire(message: wire::Composite) -> Result<Composite, DecodeError> {
     match message.mode {
         Some(wire::composite::Mode::Map(map)) => Ok(Composite {
             mode: CompositeMode::Map {
@@ -301,7 +207,7 @@ fn parameter_to_wire(parameter: &Parameter) -> wire::Parameter {
     }
 }
 
-fn parameter_from_wire(message: wire::Parameter) -> Result<Parameter, DecodeError> {
+pub(super) fn parameter_from_wire(message: wire::Parameter) -> Result<Parameter, DecodeError> {
     let kind = match wire::ParameterKind::try_from(message.kind) {
         Ok(wire::ParameterKind::Any) => ParameterKind::Any,
         Ok(wire::ParameterKind::Boolean) => ParameterKind::Boolean,

@@ -1,13 +1,18 @@
 //! The compiled graph: sections of nodes in compressed rows, and the tables they point into.
 
+mod assembly;
 mod build;
+mod check;
 mod codec;
+mod names;
 mod node;
 mod path;
 mod rank;
+mod read;
 mod section;
 mod verify;
 
+pub use assembly::Assembly;
 pub use build::SectionBuilder;
 pub use codec::{DecodeError, decode, encode};
 pub use node::{
@@ -15,7 +20,7 @@ pub use node::{
     Resources, Shell, Task,
 };
 pub use section::{EdgeKind, Edges, Section};
-pub use verify::{NameFault, NodeFault, VerifyError, check_step_name, is_parameter_name};
+pub use verify::{NameFault, NodeFault, VerifyError, check_step_name};
 
 use crate::ids::{CompositeNo, SectionNo, TaskNo};
 

@@ -1,5 +1,7 @@
 //! One section in compressed rows: names, kinds, and edges by offset.
 
+use std::ops::Range;
+
 use super::NodeKind;
 use crate::ids::{NodeNo, SectionNo};
 use crate::view::Rank;
@@ -79,10 +81,15 @@ impl Section {
     }
 
     pub fn edges(&self, node: NodeNo) -> Edges<'_> {
+        let range = self.edge_places(node);
+        Edges { kinds: &self.edge_kinds[range.clone()], targets: &self.targets[range] }
+    }
+
+    /// Where the node's outgoing edges stand among all of the section.
+    pub(super) fn edge_places(&self, node: NodeNo) -> Range<usize> {
         let place = node.0 as usize;
         let start = if place == 0 { 0 } else { self.edge_ends[place - 1] as usize };
-        let range = start..self.edge_ends[place] as usize;
-        Edges { kinds: &self.edge_kinds[range.clone()], targets: &self.targets[range] }
+        start..self.edge_ends[place] as usize
     }
 
     pub fn edge_count(&self) -> usize {

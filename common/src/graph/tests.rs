@@ -179,6 +179,37 @@ fn damage_is_refused_or_is_another_graph_that_verifies() {
     assert!(refused > 1_000 && other > 100, "{refused} refused, {other} decoded");
 }
 
+/// In pieces of random length, checked in random turns.
+fn assemble(random: &mut Random, bytes: &[u8]) -> Result<(Graph, Digest), DecodeError> {
+    let mut assembly = Assembly::default();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (piece, more) = rest.split_at((1 + random.below(9) as usize).min(rest.len()));
+        assembly.push(piece)?;
+        rest = more;
+    }
+    while assembly.work(1 + u64::from(random.below(7)))? == 0 {}
+    assembly.finish()
+}
+
+#[test]
+fn pieces_of_any_length_make_the_same_graph_or_the_same_fault() {
+    let mut random = Random(3);
+    let mut refused = 0;
+    for _ in 0..300 {
+        let graph = random_graph(&mut random);
+        let mut bytes = encode(&graph);
+        let digest = Graph::hash(&bytes);
+        assert_eq!(assemble(&mut random, &bytes), Ok((graph, digest)));
+        let place = random.below(bytes.len() as u32) as usize;
+        bytes[place] ^= 1 << random.below(8);
+        let whole = decode(&bytes);
+        refused += u32::from(whole.is_err());
+        assert_eq!(assemble(&mut random, &bytes).map(|(graph, _)| graph), whole);
+    }
+    assert!(refused > 100, "{refused} refused");
+}
+
 #[test]
 fn bytes_and_hash_do_not_change_between_versions() {
     let bytes = encode(&mapped());

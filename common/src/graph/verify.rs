@@ -1,14 +1,13 @@
 //! What must hold of every graph before anything runs it: the ground the state machine stands on.
 
-use std::collections::HashSet;
-
 use thiserror::Error;
 
-use super::{Command, CompositeMode, EdgeKind, Function, Graph, NodeKind, Section, Task};
+use super::check::Checks;
+use super::{Command, Function, Graph, Section, Task};
 use crate::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
 use crate::limits::{
-    ATTEMPTS_MAX, COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, PIPELINE_DEPTH_MAX, SECTION_EDGES_MAX,
-    SECTION_NODES_MAX, STEP_NAME_BYTES_MAX,
+    ATTEMPTS_MAX, COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, PIPELINE_DEPTH_MAX, SCRIPT_BYTES_MAX,
+    SECTION_EDGES_MAX, SECTION_NODES_MAX, STEP_NAME_BYTES_MAX,
 };
 use crate::time::Span;
 
@@ -84,103 +83,13 @@ pub enum NameFault {
 impl Graph {
     /// Everything that [`super::decode`] promises beyond canonical bytes.
     pub fn verify(&self) -> Result<(), VerifyError> {
-        self.verify_references()?;
-        self.verify_tree()?;
-        for (section, rows) in self.numbered() {
-            rows.verify(section)?;
-        }
-        for (place, task) in self.tasks.iter().enumerate() {
-            let task_no = TaskNo(place as u32);
-            verify_task(task).map_err(|rule| VerifyError::Task { task: task_no, rule })?;
-        }
-        for (place, composite) in self.composites.iter().enumerate() {
-            let CompositeMode::Map { iterate_on, iterate_as, index_as, max_parallel, .. } =
-                &composite.mode;
-            let names = [Some(iterate_on), Some(iterate_as), index_as.as_ref()];
-            let names_hold = names.into_iter().flatten().all(|name| is_parameter_name(name));
-            let rule = match (names_hold, max_parallel) {
-                (false, _) => "a parameter's name is not allowed",
-                (_, Some(0)) => "max_parallel is zero",
-                _ => continue,
-            };
-            let composite = CompositeNo(place as u32);
-            return Err(VerifyError::Composite { composite, rule });
-        }
-        let mut names = HashSet::new();
-        for (place, parameter) in self.parameters.iter().enumerate() {
-            if !is_parameter_name(&parameter.name) {
-                return Err(VerifyError::Parameter { place, rule: "its name is not allowed" });
-            }
-            if !names.insert(parameter.name.as_str()) {
-                return Err(VerifyError::Parameter { place, rule: "it has the name of another" });
-            }
-        }
-        if self.time_limit == Some(Span(0)) { Err(VerifyError::TimeLimit) } else { Ok(()) }
-    }
-
-    /// Numbers that lead nowhere would be a panic later; these must hold before ranks are derived.
-    pub(super) fn verify_references(&self) -> Result<(), VerifyError> {
-        if self.sections.is_empty() {
-            return Err(VerifyError::NoRoot);
-        }
-        for (section, rows) in self.numbered() {
-            rows.verify_columns(section)?;
-            for node in rows.nodes() {
-                let holds = match rows.kind(node) {
-                    NodeKind::Task(task) => (task.0 as usize) < self.tasks.len(),
-                    NodeKind::Composite(number) => (number.0 as usize) < self.composites.len(),
-                    NodeKind::Stub | NodeKind::Success | NodeKind::Fail => true,
-                };
-                if !holds {
-                    return Err(VerifyError::Node { section, node, broken: NodeFault::Reference });
-                }
-            }
-        }
-        for (place, composite) in self.composites.iter().enumerate() {
-            if composite.sections().iter().any(|body| body.0 as usize >= self.sections.len()) {
-                let composite = CompositeNo(place as u32);
-                return Err(VerifyError::Composite { composite, rule: "its body is not there" });
-            }
-        }
-        Ok(())
-    }
-
-    /// Every section but the root hangs under exactly one node, and every composite is used.
-    fn verify_tree(&self) -> Result<(), VerifyError> {
-        let mut uses = vec![0_u32; self.composites.len()];
-        // A section's depth once its one parent was seen.
-        let mut depths = vec![None; self.sections.len()];
-        depths[0] = Some(0);
-        for (section, rows) in self.numbered() {
-            let Some(depth) = depths[section.0 as usize] else {
-                return Err(VerifyError::NotOneParent(section));
-            };
-            if depth > PIPELINE_DEPTH_MAX {
-                return Err(VerifyError::TooDeep(section));
-            }
-            for node in rows.nodes() {
-                let NodeKind::Composite(composite) = rows.kind(node) else { continue };
-                uses[composite.0 as usize] += 1;
-                for body in self.composite(composite).sections() {
-                    if depths[body.0 as usize].replace(depth + 1).is_some() || body <= section {
-                        return Err(VerifyError::NotOneParent(body));
-                    }
-                }
-            }
-        }
-        match uses.iter().position(|uses| *uses != 1) {
-            Some(place) => Err(VerifyError::NotOneUse(CompositeNo(place as u32))),
-            None => Ok(()),
-        }
-    }
-
-    fn numbered(&self) -> impl Iterator<Item = (SectionNo, &Section)> {
-        (0..).map(SectionNo).zip(&self.sections)
+        Checks::default().work(self, &mut { u64::MAX }).map(|_| ())
     }
 }
 
 impl Section {
-    fn verify_columns(&self, section: SectionNo) -> Result<(), VerifyError> {
+    /// What can be said of its columns without a look at their rows.
+    pub(super) fn verify_columns(&self, section: SectionNo) -> Result<(), VerifyError> {
         let (nodes, edges) = (self.kinds.len(), self.targets.len());
         let too_many = |what, found, most| VerifyError::TooMany { section, what, found, most };
         if nodes > SECTION_NODES_MAX {
@@ -194,104 +103,16 @@ impl Section {
             && self.edge_ends.len() == nodes
             && self.edge_kinds.len() == edges
             && self.name_ends.last().is_none_or(|end| *end as usize == self.names.len())
-            && self.edge_ends.last().is_none_or(|end| *end as usize == edges)
-            && self.name_ends.iter().all(|end| self.names.is_char_boundary(*end as usize));
-        if !equal {
-            return Err(VerifyError::Columns(section));
+            && self.edge_ends.last().is_none_or(|end| *end as usize == edges);
+        match (equal, nodes) {
+            (false, _) => Err(VerifyError::Columns(section)),
+            (true, 0) => Err(VerifyError::Empty(section)),
+            (true, _) => Ok(()),
         }
-        if nodes == 0 {
-            return Err(VerifyError::Empty(section));
-        }
-        for node in self.nodes() {
-            if self.edges(node).targets.iter().any(|target| target.0 as usize >= nodes) {
-                return Err(VerifyError::Node { section, node, broken: NodeFault::Target });
-            }
-        }
-        Ok(())
-    }
-
-    fn verify(&self, section: SectionNo) -> Result<(), VerifyError> {
-        let mut names = HashSet::with_capacity(self.kinds.len());
-        let (mut successes, mut fails) = (0, 0);
-        for node in self.nodes() {
-            let broken = |broken| VerifyError::Node { section, node, broken };
-            let name = self.name(node);
-            check_step_name(name).map_err(|_| broken(NodeFault::Name))?;
-            if !names.insert(name) {
-                return Err(broken(NodeFault::DuplicateName));
-            }
-            // Ranks count from 1; whoever was never free of predecessors kept 0.
-            if self.rank(node) == 0 {
-                return Err(broken(NodeFault::Cycle));
-            }
-            self.verify_edges(node).map_err(broken)?;
-            successes += u32::from(self.kind(node) == NodeKind::Success);
-            fails += u32::from(self.kind(node) == NodeKind::Fail);
-        }
-        if successes > 1 || fails > 1 {
-            return Err(VerifyError::Terminals(section));
-        }
-        match self.chains() {
-            Ok(_) => Ok(()),
-            Err((node, broken)) => Err(VerifyError::Node { section, node, broken }),
-        }
-    }
-
-    fn verify_edges(&self, node: NodeNo) -> Result<(), NodeFault> {
-        let edges = self.edges(node);
-        if self.kind(node).is_terminal() && (self.is_head(node) || !edges.targets.is_empty()) {
-            return Err(NodeFault::Terminal);
-        }
-        let (mut last, mut nexts, mut handlers) = (None, 0, 0);
-        for edge in edges.iter() {
-            if last.replace(edge) >= Some(edge) {
-                return Err(NodeFault::EdgeOrder);
-            }
-            nexts += u32::from(edge.0 == EdgeKind::Next);
-            handlers += u32::from(edge.0 == EdgeKind::OnFailure);
-        }
-        if nexts > 1 || handlers > 1 { Err(NodeFault::TwoWays) } else { Ok(()) }
-    }
-
-    /// The head of each node's chain; None for terminals and for what no head reaches.
-    ///
-    /// Needs ranks, hence an acyclic section.
-    fn chains(&self) -> Result<Vec<Option<NodeNo>>, (NodeNo, NodeFault)> {
-        let mut order = vec![NodeNo(0); self.kinds.len()];
-        for node in self.nodes() {
-            order[self.rank(node) as usize - 1] = node;
-        }
-        let mut chains: Vec<Option<NodeNo>> = vec![None; self.kinds.len()];
-        for node in order {
-            if self.is_head(node) {
-                chains[node.0 as usize] = Some(node);
-            }
-            let chain = chains[node.0 as usize];
-            for (kind, target) in self.edges(node).iter() {
-                let (is_head, is_terminal) =
-                    (self.is_head(target), self.kind(target).is_terminal());
-                match kind {
-                    EdgeKind::Needs if is_terminal => return Err((target, NodeFault::Terminal)),
-                    EdgeKind::Needs if !is_head => {
-                        return Err((target, NodeFault::NeedsWithoutHead));
-                    }
-                    EdgeKind::Needs => {}
-                    _ if is_head => return Err((target, NodeFault::ReachedHead)),
-                    _ if is_terminal || chain.is_none() => {}
-                    _ => {
-                        let known = chains[target.0 as usize].get_or_insert(chain.unwrap_or(node));
-                        if chain != Some(*known) {
-                            return Err((target, NodeFault::TwoChains));
-                        }
-                    }
-                }
-            }
-        }
-        Ok(chains)
     }
 }
 
-fn verify_task(task: &Task) -> Result<(), &'static str> {
+pub(super) fn verify_task(task: &Task) -> Result<(), &'static str> {
     match &task.function {
         Function::Process(Command::Words(words)) => {
             if words.first().is_none_or(String::is_empty) {
@@ -313,7 +134,7 @@ fn verify_task(task: &Task) -> Result<(), &'static str> {
             if text.contains('\0') {
                 return Err("its script holds NUL");
             }
-            if text.len() > COMMAND_WORD_BYTES_MAX {
+            if text.len() > SCRIPT_BYTES_MAX {
                 return Err("its script is too long");
             }
         }
@@ -354,10 +175,4 @@ pub fn check_step_name(name: &str) -> Result<(), NameFault> {
         }
     }
     Ok(())
-}
-
-/// A parameter's name stands in environment variables: no `=`, nothing that cannot be seen.
-pub fn is_parameter_name(name: &str) -> bool {
-    let hidden = |symbol: char| symbol.is_control() || symbol.is_whitespace() || symbol == '=';
-    !name.is_empty() && name.len() <= STEP_NAME_BYTES_MAX && !name.chars().any(hidden)
 }

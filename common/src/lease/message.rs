@@ -145,6 +145,8 @@ pub struct TrialName {
     pub attempt: u32,
     /// Of each map around it, outermost first: the item's index.
     pub indices: Arc<[u32]>,
+    /// Of each map around it, outermost first: the name that its item goes by.
+    pub items: Arc<[Arc<str>]>,
     /// Of the entry that granted it.
     pub granted: LogIndex,
 }

@@ -33,6 +33,55 @@ impl Outcome {
         let log = if self.log.is_some() { FIXED_LOG } else { 0 };
         FIXED + log + self.last_lines.len() + outputs.sum::<usize>()
     }
+
+    /// Tells this outcome from another one under the same fence. It is no proof against malice:
+    /// who is trusted with a trial is trusted with its outcome.
+    pub fn digest(&self) -> u64 {
+        let Outcome { fence, ending, began, took, outputs, log, last_lines } = self;
+        let (kind, detail) = match *ending {
+            Ending::Succeeded => (0, 0),
+            Ending::Cancelled => (1, 0),
+            Ending::Failed(ExitReason::Code(code)) => (2, u64::from(code)),
+            Ending::Failed(ExitReason::Signal(signal)) => (3, u64::from(signal)),
+            Ending::Failed(ExitReason::TimeLimit) => (4, 0),
+            Ending::Failed(ExitReason::NotStarted(errno)) => (5, errno as u64),
+            Ending::Failed(ExitReason::BadOutput) => (6, 0),
+        };
+        let mut mix = Mix(fence.hash());
+        mix.words(&[kind, detail, began.0 as u64, took.0]);
+        for Output { name, value, way } in outputs {
+            mix.word(1 + *way as u64);
+            mix.text(name);
+            mix.text(value.spelled());
+        }
+        if let Some(LogPlace { fence, segment, offset, length, dropped }) = log {
+            mix.words(&[3, fence.0, u64::from(*segment), *offset, *length, *dropped]);
+        }
+        mix.text(last_lines);
+        Fence(mix.0).hash()
+    }
+}
+
+/// Words one after another, eight bytes at a time.
+struct Mix(u64);
+
+impl Mix {
+    fn word(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9fb2_1c65_1e98_df25);
+    }
+
+    fn words(&mut self, words: &[u64]) {
+        words.iter().for_each(|word| self.word(*word));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.word(text.len() as u64);
+        for part in text.as_bytes().chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.word(u64::from_le_bytes(word));
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +101,7 @@ pub enum ExitReason {
     TimeLimit,
     /// The program could not be started; the errno.
     NotStarted(i32),
-    /// `$DAGMAR_OUTPUT` could not be read as outputs, or was too large.
+    /// What it wrote or exported could not be read as outputs, or was too large.
     BadOutput,
 }
 
@@ -83,4 +132,59 @@ pub struct LogPlace {
     pub length: u64,
     /// Bytes read beyond the bound and not kept.
     pub dropped: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn outcomes_that_differ_anywhere_have_other_digests() {
+        let output = |name: &str, value: &str, way| Output {
+            name: name.into(),
+            value: Value::from_loose(value),
+            way,
+        };
+        let plain = Outcome {
+            fence: Fence(7),
+            ending: Ending::Succeeded,
+            began: WallTime(5),
+            took: Span(9),
+            outputs: Vec::new(),
+            log: None,
+            last_lines: "".into(),
+        };
+        let place = LogPlace { fence: Fence(7), segment: 1, offset: 2, length: 3, dropped: 4 };
+        let ended = |ending| Outcome { ending, ..plain.clone() };
+        let wrote = |outputs: &[Output]| Outcome { outputs: outputs.to_vec(), ..plain.clone() };
+        let (file, variable) = (OutputWay::File, OutputWay::Variable);
+        let logged = |place| Outcome { log: Some(place), ..plain.clone() };
+        let all = [
+            plain.clone(),
+            Outcome { fence: Fence(8), ..plain.clone() },
+            Outcome { began: WallTime(6), ..plain.clone() },
+            Outcome { took: Span(10), ..plain.clone() },
+            Outcome { last_lines: "oh".into(), ..plain.clone() },
+            ended(Ending::Cancelled),
+            ended(Ending::Failed(ExitReason::Code(1))),
+            ended(Ending::Failed(ExitReason::Code(2))),
+            ended(Ending::Failed(ExitReason::Signal(1))),
+            ended(Ending::Failed(ExitReason::TimeLimit)),
+            ended(Ending::Failed(ExitReason::NotStarted(-1))),
+            ended(Ending::Failed(ExitReason::BadOutput)),
+            wrote(&[output("x", "1", file)]),
+            wrote(&[output("x", "1", variable)]),
+            wrote(&[output("x", "12", file)]),
+            wrote(&[output("x1", "2", file)]),
+            wrote(&[output("x", "1", file), output("y", "1", file)]),
+            wrote(&[output("x", "\"longer than a word\"", file)]),
+            logged(place),
+            logged(LogPlace { dropped: 5, ..place }),
+        ];
+        let digests: BTreeSet<u64> = all.iter().map(Outcome::digest).collect();
+        assert_eq!(digests.len(), all.len());
+        assert_eq!(plain.digest(), plain.clone().digest());
+    }
 }

@@ -57,7 +57,7 @@ pub struct CodeIdentity {
     pub message: String,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RunStatus {
     #[default]
     Running,
@@ -150,7 +150,8 @@ pub enum AttemptStatus {
     Succeeded,
     Failed,
     Cancelled,
-    /// Its worker was lost; the trial was given again.
+    /// Its worker or its supervisor died under it. The trial is given again under the same number,
+    /// for no attempt is spent; of many such only [`crate::limits::LOST_ATTEMPTS_MAX`] are told.
     Lost,
     /// It may have run, and must not run twice.
     Unknown,

@@ -1,6 +1,6 @@
 //! The words that a run log and every screen use for how things stand and how they ended.
 
-use super::{AttemptStatus, NodeStatus, RunStatus};
+use super::{AttemptRecord, AttemptStatus, NodeStatus, RunStatus};
 use crate::lease::ExitReason;
 use crate::time::{Span, WallTime};
 
@@ -33,6 +33,47 @@ pub fn of_attempt(status: AttemptStatus) -> &'static str {
         AttemptStatus::Cancelled => "CANCELLED",
         AttemptStatus::Lost => "LOST",
         AttemptStatus::Unknown => "UNKNOWN",
+    }
+}
+
+/// For people, in the middle of a sentence.
+pub fn of_run_spoken(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Running => "running",
+        RunStatus::Succeeded => "done",
+        RunStatus::Failed => "failed",
+        RunStatus::Cancelled => "cancelled",
+    }
+}
+
+pub fn of_node_spoken(status: NodeStatus) -> &'static str {
+    match status {
+        NodeStatus::Waiting | NodeStatus::Ready => "waiting",
+        NodeStatus::Leased => "running",
+        NodeStatus::Succeeded => "done",
+        NodeStatus::Failed => "failed",
+        NodeStatus::Skipped => "skipped",
+        NodeStatus::Cancelled => "cancelled",
+    }
+}
+
+pub fn of_attempt_spoken(status: AttemptStatus) -> &'static str {
+    match status {
+        AttemptStatus::Running => "running",
+        AttemptStatus::Succeeded => "done",
+        AttemptStatus::Failed => "failed",
+        AttemptStatus::Cancelled => "cancelled",
+        AttemptStatus::Lost => "lost",
+        AttemptStatus::Unknown => "of unknown end",
+    }
+}
+
+/// Why an attempt ended so; empty where that needs no words.
+pub fn of_cause(attempt: &AttemptRecord) -> String {
+    match (attempt.reason, attempt.status) {
+        (Some(reason), _) => of_exit(reason),
+        (None, AttemptStatus::Lost) => "its worker or its supervisor died".to_owned(),
+        (None, _) => String::new(),
     }
 }
 

@@ -31,7 +31,9 @@ pub enum Command {
     LeaderUp,
     /// Nothing but another turn of the agenda.
     Continue,
+    /// A chunk of what is too large for one entry; `digest` is that of the whole.
     Stage {
+        part: Part,
         digest: Digest,
         offset: u64,
         total: u64,
@@ -104,6 +106,13 @@ pub struct Submit {
     pub context: Value,
 }
 
+/// What of a submission travels ahead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Graph,
+    Parameters,
+}
+
 /// Bytes that travel inside, or were staged before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
@@ -118,10 +127,12 @@ pub struct WorkerHello {
     pub name: String,
     pub cpu_millis: u32,
     pub labels: Vec<(String, String)>,
+    /// What of earlier leases it knows of; of one that is born ready, what an earlier life had
+    /// begun and was not answered for.
     pub held: Vec<Held>,
     /// Where it lives in the process of its only coordinator it is born ready, with this session.
     pub born_ready: Option<Session>,
-    /// Overrides for tests and for local runs; None: the defaults of `limits`.
+    /// When it is lost, never under [`dagmar_common::limits::LOST_AFTER_MIN`]; None: the default.
     pub lost_after: Option<Span>,
 }
 

@@ -27,6 +27,8 @@ pub enum Reply {
     Done,
     /// The batch was of a deposed leader, or the command was void: ask again.
     Dropped,
+    /// What was staged is still being checked: ask again soon.
+    Later,
     Submitted {
         run: RunId,
         number: RunNo,

@@ -4,14 +4,12 @@
 //! pass only while the disk makes progress; without them the leader falls silent, the others
 //! elect, and a replica whose disk does not come back is aborted.
 
-use dagmar_common::time::Span;
+use crate::config::ELECTION_TICKS;
 
-use crate::config::{ELECTION_TICKS, TICK};
-
-/// A write that is out for longer holds back the ticks.
-pub const SLOW_AFTER: Span = Span(TICK.0 * ELECTION_TICKS / 2);
-/// A write that is out for longer never comes back: the process aborts.
-pub const HUNG_AFTER: Span = Span::from_secs(30);
+/// Ticks that a write may be out; then it holds them back.
+const SLOW_AFTER_TICKS: u64 = ELECTION_TICKS / 2;
+/// A write that is out for so many (30 s) never comes back: the process aborts.
+const HUNG_AFTER_TICKS: u64 = 300;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disk {
@@ -23,25 +21,28 @@ pub enum Disk {
     Hung,
 }
 
-/// Times are elapsed time of one clock that does not stop in suspend.
+/// It counts the ticks that a write was seen out, not the time: a machine that slept for an hour
+/// has a disk that slept as well.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gate {
-    out_since: Option<Span>,
+    out_for: Option<u64>,
 }
 
 impl Gate {
-    pub fn started(&mut self, now: Span) {
-        self.out_since = Some(now);
+    pub fn started(&mut self) {
+        self.out_for = Some(0);
     }
 
     pub fn finished(&mut self) {
-        self.out_since = None;
+        self.out_for = None;
     }
 
-    pub fn disk(&self, now: Span) -> Disk {
-        match self.out_since.map(|since| Span(now.0.saturating_sub(since.0))) {
-            Some(out) if out >= HUNG_AFTER => Disk::Hung,
-            Some(out) if out >= SLOW_AFTER => Disk::Slow,
+    pub fn tick(&mut self) -> Disk {
+        let Some(ticks) = &mut self.out_for else { return Disk::Fine };
+        *ticks += 1;
+        match *ticks {
+            HUNG_AFTER_TICKS.. => Disk::Hung,
+            SLOW_AFTER_TICKS.. => Disk::Slow,
             _ => Disk::Fine,
         }
     }
@@ -54,16 +55,13 @@ mod tests {
     #[test]
     fn ticks_pass_until_a_write_is_out_for_half_an_election() {
         let mut gate = Gate::default();
-        let at = Span::from_millis;
-        assert_eq!(gate.disk(at(0)), Disk::Fine);
-        gate.started(at(1_000));
-        assert_eq!(gate.disk(at(1_499)), Disk::Fine);
-        assert_eq!(gate.disk(at(1_500)), Disk::Slow);
-        assert_eq!(gate.disk(at(30_999)), Disk::Slow);
-        assert_eq!(gate.disk(at(31_000)), Disk::Hung);
+        assert_eq!(gate.tick(), Disk::Fine);
+        gate.started();
+        let seen: Vec<_> = (0..300).map(|_| gate.tick()).collect();
+        assert_eq!(seen[..4], [Disk::Fine; 4]);
+        assert_eq!(seen[4..299], [Disk::Slow; 295]);
+        assert_eq!(seen[299], Disk::Hung);
         gate.finished();
-        assert_eq!(gate.disk(at(31_000)), Disk::Fine);
-        gate.started(at(32_000));
-        assert_eq!(gate.disk(at(31_000)), Disk::Fine, "an earlier reading is no progress lost");
+        assert_eq!(gate.tick(), Disk::Fine);
     }
 }

@@ -36,7 +36,7 @@ pub enum ReceiveError {
 }
 
 /// The snapshot that a message brings the head of. Its chunks must be durable here before the
-/// message is [received](crate::Replica::receive).
+/// message is [received](crate::Replica::receive_snapshot).
 pub fn announced_snapshot(bytes: &[u8]) -> Option<SnapshotMeta> {
     let message = Message::parse_from_bytes(bytes).ok()?;
     snapshot_meta(&message)

@@ -127,7 +127,30 @@ impl Replica {
 
     /// A message from a replica whose name the transport has proved.
     pub fn receive(&mut self, from: ReplicaId, bytes: &[u8]) -> Result<(), ReceiveError> {
+        self.receive_with(from, bytes, None)
+    }
+
+    /// The same for one that announces a snapshot: its chunks are durable here.
+    pub fn receive_snapshot(
+        &mut self,
+        from: ReplicaId,
+        bytes: &[u8],
+        here: &SnapshotMeta,
+    ) -> Result<(), ReceiveError> {
+        self.receive_with(from, bytes, Some(here))
+    }
+
+    fn receive_with(
+        &mut self,
+        from: ReplicaId,
+        bytes: &[u8],
+        here: Option<&SnapshotMeta>,
+    ) -> Result<(), ReceiveError> {
         let message = message::open(from, self.id, bytes)?;
+        if message::snapshot_meta(&message).as_ref() != here {
+            let why = "it announces another snapshot than the one that is here";
+            return Err(ReceiveError::Refused { from, why });
+        }
         self.refuse_to_forget(&message)?;
         if self.is_better_lost(&message) {
             return Ok(());

@@ -99,7 +99,12 @@ impl House {
                 let arrives = !self.cut.contains(&id) && !self.cut.contains(&message.to);
                 let there = arrives && self.replicas.contains_key(&message.to);
                 if there {
-                    self.lead(message.to).receive(id, &message.bytes).unwrap();
+                    let (to, bytes) = (self.lead(message.to), &message.bytes);
+                    let received = match &message.snapshot {
+                        Some(meta) => to.receive_snapshot(id, bytes, meta),
+                        None => to.receive(id, bytes),
+                    };
+                    received.unwrap();
                 }
                 if message.snapshot.is_some() {
                     self.lead(id).report_snapshot(message.to, there);

@@ -1,20 +1,14 @@
-//! When a snapshot is due, and the threads that pack and write it off the driver's.
+//! The threads that pack and write a snapshot off the driver's.
 
 use std::io;
 
 use crossbeam_channel::{Receiver, bounded};
-use dagmar_common::ids::{LogIndex, Term};
-use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::stored::Frozen;
-use dagmar_replica::{Membership, SnapshotMeta};
+use dagmar_replica::SnapshotMeta;
 
 use crate::handle::{Handle, Input};
 use crate::store::{SnapshotStore, StoreError};
 
-/// A snapshot is due when the log since the last one is larger than this and than the last one.
-pub const LOG_BYTES_MIN: u64 = 64 << 20;
-/// Entries kept behind a snapshot for followers that are a little late.
-const ENTRIES_KEPT: u64 = 1_000;
 /// Chunks between the thread that packs and the one that writes.
 const CHUNKS_MAX: usize = 2;
 
@@ -22,11 +16,6 @@ pub struct Snapshotting {
     /// None while a snapshot is under way.
     store: Option<Box<dyn SnapshotStore>>,
     driver: Handle,
-    log_bytes_min: u64,
-    log_bytes: u64,
-    last_bytes: u64,
-    /// What was applied last.
-    place: (LogIndex, Term),
 }
 
 /// A snapshot that is durable.
@@ -37,27 +26,14 @@ pub struct Snapshotted {
 }
 
 impl Snapshotting {
-    /// `log_bytes_min`: [`LOG_BYTES_MIN`], less for tests.
-    pub fn new(store: Option<Box<dyn SnapshotStore>>, driver: Handle, log_bytes_min: u64) -> Self {
-        let place = (LogIndex(0), Term(0));
-        Snapshotting { store, driver, log_bytes_min, log_bytes: 0, last_bytes: 0, place }
+    pub fn new(store: Box<dyn SnapshotStore>, driver: Handle) -> Self {
+        Snapshotting { store: Some(store), driver }
     }
 
-    pub fn applied(&mut self, index: LogIndex, term: Term, bytes: usize) {
-        self.place = (index, term);
-        self.log_bytes += bytes as u64;
-    }
-
-    /// Freezes the state, if a snapshot is due, and lets other threads do the rest.
-    pub fn begin_if_due(&mut self, state: &mut State, membership: &Membership) {
-        if self.log_bytes < self.log_bytes_min.max(self.last_bytes) {
-            return;
-        }
+    /// Lets other threads do all of it.
+    pub fn begin(&mut self, frozen: Frozen, meta: SnapshotMeta) {
         let Some(store) = self.store.take() else { return };
-        self.log_bytes = 0;
-        let (index, term) = self.place;
-        let meta = SnapshotMeta { index, term, membership: membership.clone() };
-        let (frozen, driver) = (state.freeze(), self.driver.clone());
+        let driver = self.driver.clone();
         let work = move || {
             let answer = match write(frozen, meta, store) {
                 Ok(snapshotted) => Input::Snapshotted(snapshotted),
@@ -73,11 +49,10 @@ impl Snapshotting {
         }
     }
 
-    /// The entries before the answer are held by the snapshot and may go.
-    pub fn ended(&mut self, snapshotted: Snapshotted) -> LogIndex {
-        self.store = Some(snapshotted.store);
-        self.last_bytes = snapshotted.bytes;
-        LogIndex(snapshotted.meta.index.0.saturating_sub(ENTRIES_KEPT))
+    pub fn ended(&mut self, snapshotted: Snapshotted) -> (SnapshotMeta, u64) {
+        let Snapshotted { meta, bytes, store } = snapshotted;
+        self.store = Some(store);
+        (meta, bytes)
     }
 }
 

@@ -25,13 +25,13 @@ impl Watchers {
         self.all.push(Watcher { interest, events, behind: 0 });
     }
 
-    pub fn tell(&mut self, event: Event) {
+    pub fn tell(&mut self, event: &Event) {
         let of_node = matches!(event, Event::Node { .. });
         if of_node && !self.nodes_wanted {
             return;
         }
         self.all.retain_mut(|watcher| {
-            (of_node && watcher.interest == Interest::Runs) || watcher.tell(&event)
+            (of_node && watcher.interest == Interest::Runs) || watcher.tell(event)
         });
     }
 
@@ -84,17 +84,17 @@ mod tests {
         watchers.add(Interest::Runs, events);
         let started = |run| Event::RunStarted { run: RunNo(run), index: LogIndex(run) };
         for run in 1..=4 {
-            watchers.tell(started(run));
+            watchers.tell(&started(run));
         }
         assert!(watchers.remind(), "no room yet");
         let first = watched.try_iter().collect::<Vec<_>>();
         assert!(matches!(first[..], [Watched::Event(_), Watched::Event(_)]));
         assert!(!watchers.remind());
-        watchers.tell(started(5));
+        watchers.tell(&started(5));
         let rest = watched.try_iter().collect::<Vec<_>>();
         assert!(matches!(rest[..], [Watched::Reset { missed: 2 }, Watched::Event(_)]));
         drop(watched);
-        watchers.tell(started(6));
+        watchers.tell(&started(6));
         assert!(watchers.all.is_empty());
     }
 }

@@ -15,15 +15,18 @@ use dagmar_common::record::follow::{
 };
 use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission, words};
 use dagmar_coordinator_core::ask::{self, RunView};
-use dagmar_coordinator_core::command::{Command, Payload, Submit};
+use dagmar_coordinator_core::command::{Command, Part, Payload, Submit};
 use dagmar_coordinator_core::effect::{Refusal, Reply};
 use dagmar_coordinator_core::{State, stored};
 
-use super::{Entries, Runs, Story, reading, watching, why};
+use super::why::{self, Pace};
+use super::{Entries, Runs, Story, reading, watching};
 use crate::handle::{Handle, Stopped};
 
 /// How often a command is asked again when a change of leader dropped its entry.
 const TRIES_MAX: u32 = 10;
+/// Before a submission whose graph is still being checked is asked again.
+const LATER: Duration = Duration::from_millis(5);
 /// Entries of a story that are on their way to whoever reads it.
 const ENTRIES_MAX: usize = 256;
 
@@ -91,9 +94,12 @@ impl Here {
 
     /// Asks again with the same request where a change of leader dropped it.
     fn propose(&self, command: &Command) -> Result<Reply, Problem> {
-        for _ in 0..TRIES_MAX {
+        let mut tries = 0;
+        while tries < TRIES_MAX {
             match self.handle.propose(command.clone()) {
-                Ok(Reply::Dropped) => {}
+                Ok(Reply::Dropped) => tries += 1,
+                // Its checks go on whoever asks, and they end.
+                Ok(Reply::Later) => std::thread::sleep(LATER),
                 Ok(Reply::Refused(refusal)) => return Err(refused(refusal)),
                 Ok(reply) => return Ok(reply),
                 Err(stopped) => return Err(self.stopped(stopped)),
@@ -103,7 +109,7 @@ impl Here {
     }
 
     /// What is too large for a submission goes ahead of it, in chunks.
-    fn payload(&self, bytes: Vec<u8>) -> Result<Payload, Problem> {
+    fn payload(&self, part: Part, bytes: Vec<u8>) -> Result<Payload, Problem> {
         if bytes.len() <= SUBMIT_INLINE_BYTES_MAX / 2 {
             return Ok(Payload::Inline(bytes));
         }
@@ -111,6 +117,7 @@ impl Here {
         let total = bytes.len() as u64;
         let chunks = bytes.chunks(STAGE_CHUNK_BYTES).zip(0_u64..);
         let stage = |(chunk, place): (&[u8], u64)| Command::Stage {
+            part,
             digest,
             offset: place * STAGE_CHUNK_BYTES as u64,
             total,
@@ -124,7 +131,7 @@ impl Here {
                 Reply::Dropped => {
                     return Err(Problem::new(Code::Busy, "the leader changed; submit again"));
                 }
-                Reply::Done | Reply::Submitted { .. } => {}
+                Reply::Done | Reply::Later | Reply::Submitted { .. } => {}
             }
         }
         Ok(Payload::Staged(digest))
@@ -139,8 +146,8 @@ impl Runs for Here {
             run: submission.run,
             generated: submission.generated,
             tag: submission.tag,
-            graph: self.payload(submission.graph.to_vec())?,
-            parameters: self.payload(parameters)?,
+            graph: self.payload(Part::Graph, submission.graph.to_vec())?,
+            parameters: self.payload(Part::Parameters, parameters)?,
             context: submission.context,
         };
         match self.propose(&Command::Submit(submit))? {
@@ -191,7 +198,7 @@ impl Runs for Here {
         let ask = move |state: &State| {
             let number = state.find_run(&id)?.number();
             let reasons = ask::why(state, number, path.as_deref());
-            Some(why::sentences(path.as_deref(), reasons, state.log_time()))
+            Some(why::sentences(path.as_deref(), reasons, state.log_time(), Pace::Moving))
         };
         let reasons = self.handle.read(ask).map_err(|stopped| self.stopped(stopped))?;
         reasons.ok_or_else(|| no_such_run(run))
@@ -216,7 +223,9 @@ pub(super) fn entries(state: State, run: RunId) -> Result<Entries, Problem> {
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Problem> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     thread.map(|_| ()).map_err(|error| {
-        Problem::new(Code::Busy, "there is no room for another thread").because(error.to_string())
+        Problem::new(Code::Busy, "there is no room for another thread")
+            .because(error.to_string())
+            .try_this("fewer processes of this user, or a higher `ulimit -u`")
     })
 }
 
@@ -244,7 +253,7 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::NoSuchRun { run } => no_such_run(&run),
         Refusal::RunEnded { run, status } => {
-            let status = words::of_run(status);
+            let status = words::of_run_spoken(status);
             Problem::new(Code::RunEnded, format!("{run} has ended: {status}"))
                 .try_this(format!("dagmar show {run}"))
         }

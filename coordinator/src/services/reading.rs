@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use dagmar_common::ids::{Fence, RunId};
+use dagmar_common::ids::{Fence, LogIndex, RunId};
 use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::Problem;
 use dagmar_common::record::follow::{LogPiece, LogQuestion};
@@ -61,6 +61,8 @@ struct Attempt {
     path: Arc<str>,
     number: u32,
     place: Option<LogPlace>,
+    /// Of its lease: one that was lost and the one after it have the same number.
+    granted: LogIndex,
     /// It runs.
     live: Option<Fence>,
 }
@@ -69,11 +71,11 @@ impl Teller {
     /// Rounds over the run until it has ended and everything was told. An attempt is told once:
     /// from its record, or live to its end.
     fn run(&self, mut status: RunStatus) -> Result<(), Ended> {
-        let mut told: BTreeSet<(Arc<str>, u32)> = BTreeSet::new();
+        let mut told: BTreeSet<(Arc<str>, LogIndex)> = BTreeSet::new();
         loop {
             let mut found = 0;
             for attempt in self.attempts()? {
-                let key = (attempt.path.clone(), attempt.number);
+                let key = (attempt.path.clone(), attempt.granted);
                 let is_over = attempt.live.is_none();
                 if (is_over || self.question.follow) && told.insert(key) {
                     found += 1;
@@ -116,6 +118,7 @@ impl Teller {
             attempts.push(Attempt {
                 path: node.path.clone(),
                 number,
+                granted: attempt.granted,
                 place: attempt.log,
                 live: attempt.log.filter(|_| runs).map(|log| log.fence),
             });
@@ -153,7 +156,7 @@ impl Teller {
     fn place_of(&self, attempt: &Attempt) -> Result<Option<LogPlace>, Ended> {
         loop {
             let attempts = self.attempts()?;
-            let same = |one: &&Attempt| one.path == attempt.path && one.number == attempt.number;
+            let same = |one: &&Attempt| one.path == attempt.path && one.granted == attempt.granted;
             match attempts.iter().find(same) {
                 Some(now) if now.live.is_none() => return Ok(now.place),
                 Some(_) => std::thread::sleep(LOOK_AGAIN_AFTER),

@@ -10,7 +10,7 @@ use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::{
     Change, Detail, LogPiece, LogQuestion, Progress, Reason, choose,
 };
-use dagmar_common::record::{AttemptStatus, Entry, NodeRecord, RunSummary, Submission, spread};
+use dagmar_common::record::{Entry, NodeRecord, RunSummary, Submission, spread};
 use dagmar_coordinator_core::ask::{self, RunView};
 use dagmar_coordinator_core::command::Position;
 use dagmar_coordinator_core::effect::Applied;
@@ -19,7 +19,9 @@ use dagmar_replica::{EntryKind, LogEntry};
 
 use super::here::{Logs, entries, no_such_run, spawn, summary};
 use super::reading::is_inside;
-use super::{Runs, Story, why};
+use super::why::{self, Pace};
+use super::{Runs, Story};
+use crate::underway;
 
 /// Pieces of output that wait for a slow reader.
 const PIECES_MAX: usize = 64;
@@ -52,6 +54,7 @@ impl Still {
                 let message = format!("entry {} of the log cannot be read: {error}", entry.index);
                 Problem::new(Code::Damaged, message)
             })?;
+            let _mark = underway::applying(entry.index);
             state.apply(Position { index: entry.index, term: entry.term }, batch, &mut applied);
         }
         Ok(Still { state: Mutex::new(state), logs })
@@ -106,19 +109,25 @@ impl Runs for Still {
         let (pieces, receiver) = bounded(PIECES_MAX);
         let logs = self.logs.clone();
         let tell = move || {
+            let mut unread = None;
             for entry in story.entries {
                 let told = entry.and_then(|entry| {
-                    spread(entry, &mut |entry| match entry {
-                        Entry::Node(node) => tell_node(&*logs, &node, &question, &pieces),
-                        _ => Ok(()),
+                    spread(entry, &mut |entry| {
+                        let Entry::Node(node) = entry else { return Ok(()) };
+                        // Damage in the output of one step is no reason to hide the others'.
+                        if let Err(problem) = tell_node(&*logs, &node, &question, &pieces) {
+                            unread.get_or_insert(problem);
+                        }
+                        Ok(())
                     })
                 });
                 if let Err(problem) = told {
-                    // Whoever read may have gone.
-                    let _ = pieces.send(Err(problem));
-                    return;
+                    unread = Some(problem);
+                    break;
                 }
             }
+            // Whoever read may have gone.
+            let _ = unread.map(|problem| pieces.send(Err(problem)));
         };
         spawn("logs", tell)?;
         Ok(receiver)
@@ -132,7 +141,7 @@ impl Runs for Still {
         let number = self.look(run, |view| view.number())?;
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let reasons = ask::why(&state, number, path);
-        Ok(why::sentences(path, reasons, state.log_time()))
+        Ok(why::sentences(path, reasons, state.log_time(), Pace::AtRest))
     }
 }
 
@@ -147,8 +156,7 @@ fn tell_node(
     }
     for attempt in &node.attempts {
         let is_asked = question.attempt.is_none_or(|number| number == attempt.number);
-        let has_ended = attempt.status != AttemptStatus::Running;
-        let Some(place) = attempt.log.filter(|_| is_asked && has_ended) else { continue };
+        let Some(place) = attempt.log.filter(|_| is_asked) else { continue };
         logs.read(&place, &mut |stream, bytes| {
             let path = node.path.clone();
             let piece = LogPiece { path, attempt: attempt.number, stream, bytes: bytes.to_vec() };

@@ -200,8 +200,9 @@ fn change(view: &RunView<'_>, changed: &Changed) -> Option<StepChange> {
     let tells_end = is_retry || status.has_ended();
     let ended = if tells_end { attempt_end(&record, number) } else { None };
     let at = match &ended {
-        Some((at, _)) => *at,
-        None => clock::wall(),
+        Some((at, _)) if *at > WallTime(0) => *at,
+        // Nobody saw when it ended: it is told when it is known.
+        _ => clock::wall(),
     };
     Some(StepChange {
         at,

@@ -7,15 +7,28 @@ use dagmar_common::record::words;
 use dagmar_common::time::LogTime;
 use dagmar_coordinator_core::ask::{Lack, Reason};
 
-/// `now` in log time, for what is due later.
-pub fn sentences(path: Option<&str>, reasons: Vec<Reason>, now: LogTime) -> Vec<follow::Reason> {
-    let path: Arc<str> = path.unwrap_or_default().into();
-    reasons.into_iter().map(|reason| told(path.clone(), reason, now)).collect()
+/// Whether somebody works on the run that is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    Moving,
+    AtRest,
 }
 
-fn told(path: Arc<str>, reason: Reason, now: LogTime) -> follow::Reason {
+/// `now` in log time, for what is due later. Nothing of a step that is not there.
+pub fn sentences(
+    path: Option<&str>,
+    reasons: Vec<Reason>,
+    now: LogTime,
+    pace: Pace,
+) -> Vec<follow::Reason> {
+    let path: Arc<str> = path.unwrap_or_default().into();
+    let reasons = reasons.into_iter().filter(|reason| !matches!(reason, Reason::NoSuchStep));
+    reasons.map(|reason| told(path.clone(), reason, now, pace)).collect()
+}
+
+fn told(path: Arc<str>, reason: Reason, now: LogTime, pace: Pace) -> follow::Reason {
     if let Reason::Step { path, reason } = reason {
-        return told(path, *reason, now);
+        return told(path, *reason, now, pace);
     }
     let details = match &reason {
         Reason::Needs { workers, .. } => {
@@ -23,18 +36,26 @@ fn told(path: Arc<str>, reason: Reason, now: LogTime) -> follow::Reason {
         }
         _ => Vec::new(),
     };
-    follow::Reason { path, sentence: sentence(reason, now), details }
+    let sentence = match reason {
+        Reason::Running { attempt, .. } if pace == Pace::AtRest => {
+            format!("attempt {attempt} was interrupted; it begins again when the run goes on")
+        }
+        reason => sentence(reason, now),
+    };
+    follow::Reason { path, sentence, details }
 }
 
 fn sentence(reason: Reason, now: LogTime) -> String {
     match reason {
         Reason::NoSuchRun => "there is no such run".to_owned(),
         Reason::NoSuchStep => "there is no such step in this run".to_owned(),
-        Reason::RunEnded { status } => format!("the run has ended: {}", words::of_run(status)),
+        Reason::RunEnded { status } => {
+            format!("the run has ended: {}", words::of_run_spoken(status))
+        }
         Reason::RunStopping { why } => format!("the run is being stopped: {why}"),
-        Reason::Ended { status } => format!("it has ended: {}", words::of_node(status)),
+        Reason::Ended { status } => format!("it has ended: {}", words::of_node_spoken(status)),
         Reason::WaitsFor { step, status } => {
-            format!("it waits for {step}, which is {}", words::of_node(status))
+            format!("it waits for {step}, which is {}", words::of_node_spoken(status))
         }
         Reason::ItemWaits { open, next } => {
             format!("its item waits: {open} are open, item {next} is next")
@@ -97,7 +118,7 @@ mod tests {
 
     #[track_caller]
     fn check(reason: Reason, expected: &str, details: &[&str]) {
-        let told = &sentences(Some("fit"), vec![reason], LogTime(5_000_000))[0];
+        let told = &sentences(Some("fit"), vec![reason], LogTime(5_000_000), Pace::Moving)[0];
         assert_eq!((told.sentence.as_str(), &*told.path), (expected, "fit"));
         assert_eq!(told.details, details);
     }

@@ -1,6 +1,5 @@
 //! A store in a directory: log, watermark and snapshots, opened together and judged together.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dagmar_common::ids::LogIndex;
@@ -130,12 +129,6 @@ impl Store for LocalStore {
     fn sync_watermark(&mut self) -> Result<(), StoreError> {
         self.guarded(|store| store.watermark.sync())
     }
-}
-
-pub(super) fn sync_directory(directory: &Path) -> Result<(), StoreError> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(StoreError::io("fsync", directory))
 }
 
 fn mark(owner: Owner, state: State) -> Watermark {

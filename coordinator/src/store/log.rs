@@ -1,6 +1,5 @@
 //! The log file: entries, hard state and foundation in redb, each value in our envelope.
 
-use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use redb::{
 use super::error::StoreError;
 use super::file::LogBytes;
 use super::form::{self, Form, Foundation, Owner, State};
+use crate::underway;
 
 pub(super) const NAME: &str = "log.redb";
 /// Until its first transaction is durable; one that is left behind was never acknowledged.
@@ -27,16 +27,6 @@ const FOUNDATION: &str = "foundation";
 
 /// The engine's own cache. Entries are written once and read at a start: more would be wasted.
 const CACHE_BYTES: usize = 16 << 20;
-
-thread_local! {
-    static OPENING: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
-}
-
-/// The directory whose log this thread is reading for the first time: a panic meanwhile is the
-/// engine's word for damage.
-pub fn being_opened() -> Option<PathBuf> {
-    OPENING.with(|opening| opening.try_borrow().ok()?.clone())
-}
 
 pub(super) struct LogFile {
     database: Database,
@@ -73,7 +63,7 @@ impl LogFile {
         // 1. Its bytes, 2. its name, 3. that the name is there: durable one after another.
         log.bytes.born().map_err(StoreError::io("fsync", &unborn))?;
         std::fs::rename(&unborn, &log.path).map_err(StoreError::io("rename", &unborn))?;
-        super::local::sync_directory(directory)?;
+        super::directory::sync(directory)?;
         Ok(log)
     }
 
@@ -93,10 +83,10 @@ impl LogFile {
             Ok((database, contents))
         };
         // A few damaged bytes make the engine panic before it has verified them. Where a panic
-        // aborts, the process ends here, and its hook can ask what was under way.
-        OPENING.set(Some(directory.to_owned()));
+        // ends the process, its hook can ask what was under way.
+        let mark = underway::opening(directory);
         let read = std::panic::catch_unwind(AssertUnwindSafe(read));
-        OPENING.set(None);
+        drop(mark);
         let read = read.unwrap_or_else(|_| {
             Err(StoreError::corrupt(&path, "the engine cannot make sense of it"))
         });

@@ -1,5 +1,6 @@
 //! What a replica keeps on disk: its log, its snapshots, and how far both had come.
 
+mod directory;
 mod error;
 mod file;
 mod form;
@@ -12,7 +13,6 @@ mod watermark;
 pub use error::StoreError;
 pub use form::Owner;
 pub use local::{LocalStore, Opened};
-pub use log::being_opened;
 pub use snapshots::{CHUNK_BYTES_MAX, LocalSnapshots};
 
 use std::path::Path;

@@ -14,9 +14,9 @@ use dagmar_common::ids::{ClusterId, Digest, LogIndex, Term};
 use dagmar_replica::SnapshotMeta;
 
 use super::SnapshotStore;
+use super::directory;
 use super::error::StoreError;
 use super::form::{self, Form, SnapshotHead};
-use super::local::sync_directory;
 
 /// One chunk; the writer makes them no larger.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
@@ -101,7 +101,7 @@ impl LocalSnapshots {
         // 1. Its bytes, 2. its name, 3. that the name is there: durable one after another.
         file.sync_all().map_err(StoreError::io("fsync", &unfinished))?;
         std::fs::rename(&unfinished, &path).map_err(StoreError::io("rename", &unfinished))?;
-        sync_directory(&self.directory)?;
+        directory::sync(&self.directory)?;
         let places = self.places()?;
         for place in places.iter().take(places.len().saturating_sub(KEPT)) {
             let path = self.path(*place);

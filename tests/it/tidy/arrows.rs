@@ -14,12 +14,16 @@ struct Arrow {
 }
 
 /// The table of design §3; a crate that is not here, and a row without its crate, are faults.
-const ARROWS: [Arrow; 11] = [
+const ARROWS: [Arrow; 12] = [
     Arrow { folder: "common", may_know: &[] },
     Arrow { folder: "common/pipeline", may_know: &["common"] },
     Arrow { folder: "proto", may_know: &["common"] },
     Arrow { folder: "coordinator/core", may_know: &["common"] },
     Arrow { folder: "coordinator/replica", may_know: &["common"] },
+    Arrow {
+        folder: "coordinator/member",
+        may_know: &["common", "coordinator/core", "coordinator/replica"],
+    },
     Arrow { folder: "worker/core", may_know: &["common"] },
     Arrow { folder: "worker/supervisor", may_know: &["common"] },
     Arrow {
@@ -30,6 +34,7 @@ const ARROWS: [Arrow; 11] = [
             "proto",
             "coordinator/core",
             "coordinator/replica",
+            "coordinator/member",
         ],
     },
     Arrow { folder: "worker", may_know: &["common", "proto", "worker/core", "worker/supervisor"] },
@@ -42,6 +47,7 @@ const ARROWS: [Arrow; 11] = [
             "coordinator",
             "coordinator/core",
             "coordinator/replica",
+            "coordinator/member",
             "worker",
             "worker/core",
             "worker/supervisor",
@@ -56,6 +62,7 @@ const ARROWS: [Arrow; 11] = [
             "coordinator",
             "coordinator/core",
             "coordinator/replica",
+            "coordinator/member",
             "worker",
             "worker/core",
             "worker/supervisor",
@@ -76,7 +83,8 @@ const OWNERS: [(&str, &[&str], &str); 7] = [
 ];
 
 /// Crates that think: they may use what computes, and nothing that acts.
-const CORES: [&str; 3] = ["coordinator/core", "coordinator/replica", "worker/core"];
+const CORES: [&str; 4] =
+    ["coordinator/core", "coordinator/replica", "coordinator/member", "worker/core"];
 const PURE: [&str; 9] =
     ["bincode", "bytes", "crc32c", "protobuf", "raft", "serde_json", "sha2", "slog", "thiserror"];
 

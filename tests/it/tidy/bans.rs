@@ -6,7 +6,8 @@ use super::Fault;
 use super::rust::Source;
 use super::tree::Tree;
 
-const CORES: [&str; 3] = ["coordinator/core", "coordinator/replica", "worker/core"];
+const CORES: [&str; 4] =
+    ["coordinator/core", "coordinator/replica", "coordinator/member", "worker/core"];
 
 /// At least these; a core may ban more.
 const TYPES: [&str; 9] = [

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use dagmar_common::ids::{Session, StreamNo};
-use dagmar_common::lease::{FromWorker, Numbered, ToWorker};
+use dagmar_common::lease::{Numbered, ToWorker};
 use dagmar_common::time::{BootTime, Span, WallTime};
-use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
-use dagmar_coordinator_core::effect::{Applied, Reply};
-use dagmar_coordinator_core::leader::{Leader, Now};
+use dagmar_coordinator_core::command::{Batch, Position};
+use dagmar_coordinator_core::effect::{Effect, Reply};
+use dagmar_member::{FromStream, Now, SnapshotRule};
 use dagmar_worker_core::{Input, Output};
 
 use super::faults::Fuse;
@@ -30,13 +30,8 @@ pub enum Home {
     Apart,
 }
 
-/// What came over the streams for a leader.
-#[derive(Debug)]
-pub enum FromStream {
-    Opened,
-    Message(Numbered<FromWorker>),
-    Closed,
-}
+/// A sync that takes so long never ends for whoever waits for it.
+pub const HANGS: Span = Span::from_secs(40);
 
 /// A client's proposal or read, found again by this number.
 pub type Ticket = u64;
@@ -56,6 +51,11 @@ pub struct Around {
     pub wall_offset: i64,
     pub random: Random,
     pub disk: Disk,
+    pub snapshots: SnapshotRule,
+    /// The processor's time for one entry.
+    pub entry_takes: Span,
+    /// So often a write did not come back and its process said so.
+    pub halts: u64,
     pub home: Home,
     pub worker: Worker,
     pub streams: Streams,
@@ -80,6 +80,9 @@ impl Around {
             wall_offset: 0,
             random,
             disk,
+            snapshots: SnapshotRule::default(),
+            entry_takes: Span(0),
+            halts: 0,
             home,
             worker,
             streams: Streams::default(),
@@ -105,41 +108,43 @@ impl Around {
         BootTime(boot.0.saturating_add(self.booted.0))
     }
 
-    pub fn wall(&self) -> WallTime {
-        WallTime(executor::wall(self.now).0 + self.wall_offset)
+    pub fn clocks(&self) -> Now {
+        let wall = WallTime(executor::wall(self.now).0 + self.wall_offset);
+        Now { boot: self.boot(), wall }
     }
 
     pub fn note(&mut self, line: impl FnOnce() -> String) {
         self.history.note(self.now, line);
     }
 
-    /// An entry was applied: the judges see it before anybody acts upon it.
-    pub fn applied(&mut self, position: Position, bytes: &[u8], batch: Batch, applied: &Applied) {
-        let entry = Entry { batch: &batch, effects: &applied.effects };
-        self.judge.applied(&entry);
+    /// An entry was applied, and that took its time.
+    pub fn applied(
+        &mut self,
+        position: Position,
+        bytes: &[u8],
+        batch: Batch,
+        replies: &[Reply],
+        effects: &[Effect],
+    ) {
+        self.now = self.now + self.entry_takes;
+        self.judge.applied(&Entry { batch: &batch, effects });
         self.history.mix(self.now, bytes);
         self.history.note(self.now, || {
-            let (index, replies) = (position.index, &applied.replies);
-            format!("entry {index}: {:?} -> {replies:?} {:?}", batch.commands, applied.effects)
+            let index = position.index;
+            format!("entry {index}: {:?} -> {replies:?} {effects:?}", batch.commands)
         });
-        if !self.ledger.applied(position, bytes, batch, applied) {
+        if !self.ledger.applied(position, bytes, batch, replies, effects) {
             self.replayed += 1;
         }
     }
 
-    /// The worker's session with a new leadership; its hello stands in the first entry.
-    pub fn born_ready(&mut self, leader: &mut Leader, now: Now) -> Option<Command> {
-        if self.home == Home::Apart {
-            return None;
-        }
-        let stream = self.streams.open();
-        let hello = self.worker.introduction(Span::from_secs(60));
-        let session = leader.born_ready(now, stream, hello.worker, hello.incarnation);
-        self.connected(stream, Some(session));
-        Some(Command::Hello(WorkerHello { born_ready: Some(session), ..hello }))
+    /// Nobody halts for a write that is only slow.
+    pub fn hung(&mut self) {
+        assert!(self.disk.sync_takes >= HANGS, "a process halts, and its disk does not hang");
+        self.halts += 1;
     }
 
-    fn connected(&mut self, stream: StreamNo, session: Option<Session>) {
+    pub fn connected(&mut self, stream: StreamNo, session: Option<Session>) {
         self.note(|| format!("the worker opens stream {stream}"));
         self.worker.connected(stream, session);
     }

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use dagmar_common::graph::{self, Graph, NodeKind, SectionBuilder, Task};
 use dagmar_common::graph::{Command as Line, Function, Resources};
 use dagmar_common::ids::{Fence, LogIndex, RequestId, RunId, RunNo, TaskNo, Term};
-use dagmar_common::lease::{Ending, ExitReason};
+use dagmar_common::lease::{Ending, ExitReason, Start, ToWorker};
+use dagmar_common::record::{AttemptRecord, AttemptStatus};
 use dagmar_common::time::{BootTime, LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 use dagmar_coordinator_core::command::{Batch, Command, Payload, Position, Submit};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
+use dagmar_coordinator_core::leader::Closing;
 use dagmar_coordinator_core::{State, stored};
 
-use super::ledger::Ledger;
+use super::host::chunks;
+use super::ledger::{Ledger, holds_outcomes, nodes_of};
 use super::world::World;
+use super::{agree, life, weather};
 use crate::executor::outcome;
 use crate::judge::Judge;
 use crate::leading::Entry;
@@ -68,7 +72,8 @@ impl Book {
     /// The last entry, as it stands here now.
     fn enter(&mut self) -> bool {
         let batch = self.batch.clone().expect("something was applied");
-        self.ledger.applied(self.position(), &self.bytes, batch, &self.applied)
+        let Applied { replies, effects } = &self.applied;
+        self.ledger.applied(self.position(), &self.bytes, batch, replies, effects)
     }
 
     /// A run of one process, which is started.
@@ -109,10 +114,27 @@ impl Book {
         self.apply(vec![Command::Outcomes { worker, outcomes }]);
     }
 
+    /// An entry that records the outcome, whatever the state made of it.
+    fn answers_falsely(&mut self, fence: Fence, ending: Ending) {
+        let worker = Worker::new(0, 1_000, false).id;
+        let outcomes = vec![outcome(fence, ending, BootTime(1))];
+        let batch = Batch {
+            commands: vec![Command::Outcomes { worker, outcomes }],
+            ..self.batch.clone().expect("something was applied")
+        };
+        let effects = [Effect::Recorded { worker: Default::default(), fence }];
+        self.judge.applied(&Entry { batch: &batch, effects: &effects });
+    }
+
     fn archive(&mut self) {
         self.ledger.record(&self.state, RunNo(1), &self.judge);
         self.apply(vec![Command::Archived { run: RunId::new("run") }]);
     }
+}
+
+fn finish(ledger: &mut Ledger, state: &mut State) {
+    let written = chunks(&state.freeze());
+    ledger.finish(state, &written);
 }
 
 #[test]
@@ -125,7 +147,7 @@ fn a_right_history_passes() {
     book.archive();
     book.ledger.recovered(LogIndex(book.index));
     book.ledger.looked(&book.state, &RunId::new("run"));
-    book.ledger.finish(&mut book.state);
+    finish(&mut book.ledger, &mut book.state);
 }
 
 #[test]
@@ -219,7 +241,7 @@ fn an_outcome_that_its_record_does_not_hold() {
 fn a_run_that_never_ends() {
     let mut book = Book::new();
     book.submit();
-    book.ledger.finish(&mut book.state);
+    finish(&mut book.ledger, &mut book.state);
 }
 
 #[test]
@@ -227,14 +249,14 @@ fn a_run_that_never_ends() {
 fn a_lease_that_is_left_over() {
     let mut book = Book::new();
     book.submit();
-    Ledger::default().finish(&mut book.state);
+    finish(&mut Ledger::default(), &mut book.state);
 }
 
 #[test]
 #[should_panic(expected = "the original is another state")]
 fn a_state_that_is_not_the_originals() {
     let mut book = Book::new();
-    book.ledger.finish(&mut State::new());
+    finish(&mut book.ledger, &mut State::new());
 }
 
 #[test]
@@ -246,6 +268,151 @@ fn a_step_that_is_started_again() {
     let start = book.state.start_message(worker, fence).expect("it is leased");
     book.end(fence, Ending::Succeeded);
     book.judge.sent(&start);
+}
+
+/// Somebody is told that the outcome of the fence stands.
+fn check_answer(fence_of: impl FnOnce(&mut Book) -> Fence) {
+    let mut book = Book::new();
+    let fence = fence_of(&mut book);
+    book.judge.delivered(&ToWorker::Recorded(vec![fence]));
+}
+
+#[test]
+fn an_answer_that_is_in_the_log() {
+    check_answer(|book| {
+        let fence = book.submit();
+        book.end(fence, Ending::Succeeded);
+        fence
+    });
+}
+
+#[test]
+#[should_panic(expected = "is answered out of thin air")]
+fn an_answer_that_no_entry_gave() {
+    check_answer(Book::submit);
+}
+
+/// The log says the one, and a second outcome under the same fence is answered as recorded too.
+#[test]
+#[should_panic(expected = "has two outcomes")]
+fn two_outcomes_under_one_fence() {
+    let mut book = Book::new();
+    let fence = book.submit();
+    book.end(fence, Ending::Succeeded);
+    book.end(fence, Ending::Succeeded);
+    book.answers_falsely(fence, Ending::Failed(ExitReason::Code(1)));
+}
+
+#[test]
+#[should_panic(expected = "has two outcomes")]
+fn two_fences_with_an_outcome_for_one_attempt() {
+    let mut book = Book::new();
+    let worker = Default::default();
+    let fence = book.submit();
+    let mut start = book.state.start_message(worker, fence).expect("it is leased");
+    book.end(fence, Ending::Succeeded);
+    // As a judge that saw the step begin once more before its end would have it.
+    start.fence = Fence(fence.0 + 1);
+    let mut judge = Judge::default();
+    judge.sent(&Start { fence, ..start.clone() });
+    judge.sent(&start);
+    book.judge = judge;
+    book.answers_falsely(fence, Ending::Succeeded);
+    book.answers_falsely(start.fence, Ending::Succeeded);
+}
+
+#[test]
+#[should_panic(expected = "an attempt at a of run 1 has two outcomes")]
+fn a_record_with_two_outcomes_for_one_attempt() {
+    let mut book = Book::new();
+    let fence = book.submit();
+    book.end(fence, Ending::Succeeded);
+    let mut nodes = nodes_of(&book.state, RunNo(1));
+    let attempts = &mut nodes[0].attempts;
+    attempts.insert(0, AttemptRecord { status: AttemptStatus::Failed, ..attempts[0].clone() });
+    holds_outcomes(RunNo(1), &nodes, &book.judge);
+}
+
+#[test]
+#[should_panic(expected = "has an outcome and was never sent")]
+fn an_outcome_of_a_trial_that_was_never_sent() {
+    let mut book = Book::new();
+    let fence = book.submit();
+    book.judge = Judge::default();
+    book.end(fence, Ending::Succeeded);
+}
+
+#[test]
+#[should_panic(expected = "our own kill is recorded")]
+fn a_kill_of_ours_as_the_end_of_a_trial() {
+    let mut book = Book::new();
+    let fence = book.submit();
+    book.end(fence, Ending::Failed(ExitReason::Signal(9)));
+}
+
+#[test]
+#[should_panic(expected = "fence 1 twice")]
+fn a_fence_that_names_two_trials() {
+    let mut book = Book::new();
+    let fence = book.submit();
+    let mut start = book.state.start_message(Default::default(), fence).expect("it is leased");
+    start.name.path = "another".into();
+    book.judge.sent(&start);
+}
+
+#[test]
+#[should_panic(expected = "closed: OutOfOrder")]
+fn a_stream_that_reorders() {
+    Judge::default().leader_closed(Closing::OutOfOrder);
+}
+
+#[test]
+#[should_panic(expected = "entry 2 had commands")]
+fn an_entry_that_was_full_and_is_empty_after_a_restart() {
+    let mut book = Book::new();
+    book.submit();
+    book.ledger.marked(book.position());
+}
+
+#[test]
+#[should_panic(expected = "two runs are called run")]
+fn a_run_id_that_was_given_twice() {
+    let mut book = Book::new();
+    book.submit();
+    let reply = Reply::Submitted { run: RunId::new("run"), number: RunNo(2) };
+    book.ledger.answered(RequestId(2), &reply);
+}
+
+#[test]
+#[should_panic(expected = "run 1 is recorded anew")]
+fn a_record_that_changes() {
+    let mut book = Book::new();
+    let fence = book.submit();
+    book.end(fence, Ending::Succeeded);
+    book.ledger.record(&book.state, RunNo(1), &book.judge);
+    let mut other = Book::new();
+    let fence = other.submit();
+    other.end(fence, Ending::Cancelled);
+    book.ledger.record(&other.state, RunNo(1), &Judge::default());
+}
+
+/// A machine that once decides otherwise: a draw that the seed does not know of.
+#[test]
+#[should_panic(expected = "the same seed gives another history")]
+fn a_life_that_is_not_its_seeds() {
+    let right = life(7, false);
+    let mut other = World::new(7);
+    other.around.random.below(2);
+    other.live(weather(7));
+    agree(&right, &other);
+}
+
+#[test]
+#[should_panic(expected = "somebody is awake for nothing")]
+fn a_world_whose_time_stands_still() {
+    let mut world = World::new(1);
+    world.around.disk.dawdles = true;
+    world.live(Span::from_secs(10));
 }
 
 /// Found by lives alone: this disk forgets its last entry at some crashes.

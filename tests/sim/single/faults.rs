@@ -15,16 +15,24 @@ pub enum Point {
     BeforeApply,
     /// Applied, and nobody outside has heard of it.
     BeforeEffects,
+    /// Some who wait have their answer, others do not.
+    BeforeReply,
+    /// Before what a worker is told.
+    BeforeMessage,
+    BeforeTruncate,
     /// Between two inputs.
     Anywhere,
 }
 
-pub const POINTS: [Point; 8] = [
+pub const POINTS: [Point; 11] = [
     Point::BeforeWrite,
     Point::OnDisk(Moment::Unsynced),
     Point::OnDisk(Moment::Unanswered),
     Point::BeforeApply,
     Point::BeforeEffects,
+    Point::BeforeReply,
+    Point::BeforeMessage,
+    Point::BeforeTruncate,
     Point::OnDisk(Moment::HalfSaved),
     Point::OnDisk(Moment::Untruncated),
     Point::Anywhere,
@@ -76,8 +84,9 @@ pub enum Fault {
     Pause,
     /// The state is replaced by one restored from its own snapshot.
     Swap,
-    Snapshot,
     SlowDisk,
+    /// A write never comes back, as far as its process can wait.
+    HungDisk,
     WallJump,
     /// Of a worker with a process of its own.
     WorkerDies,
@@ -88,8 +97,8 @@ const KINDS: [Fault; 8] = [
     Fault::Crash,
     Fault::Pause,
     Fault::Swap,
-    Fault::Snapshot,
     Fault::SlowDisk,
+    Fault::HungDisk,
     Fault::WallJump,
     Fault::WorkerDies,
     Fault::StreamBreaks,
@@ -109,8 +118,7 @@ impl Climate {
         // Crashes and swaps are what this is about.
         weights[0] = weights[0].max(2);
         weights[2] = weights[2].max(1);
-        weights[3] = weights[3].max(1);
-        Climate { weights, every: Span::from_millis(random.pick(&[500, 2_000, 5_000, 10_000])) }
+        Climate { weights, every: Span::from_millis(random.pick(&[1_000, 3_000, 6_000, 10_000])) }
     }
 
     pub fn next(&self, random: &mut Random) -> Fault {

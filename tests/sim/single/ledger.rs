@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use dagmar_common::ids::{Digest, Fence, LogIndex, RequestId, RunId, RunNo};
 use dagmar_common::lease::Ending;
-use dagmar_common::record::{self, AttemptStatus, NodeRecord, RunStatus};
+use dagmar_common::record::{self, AttemptRecord, AttemptStatus, NodeRecord, RunStatus};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Batch, Position};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 
-use super::host::snapshot;
+use super::host::chunks;
 use crate::judge::Judge;
 
 /// One committed entry and what it led to when it was applied first.
@@ -38,6 +38,8 @@ pub struct Ledger {
     pub shadow: State,
     answers: BTreeMap<RequestId, Reply>,
     runs: BTreeMap<RunId, Accepted>,
+    /// Of them, those whose submitter was answered.
+    accepted: Vec<RunId>,
     pub commands: u64,
     pub records: u64,
 }
@@ -55,23 +57,24 @@ impl Ledger {
         position: Position,
         bytes: &[u8],
         batch: Batch,
-        applied: &Applied,
+        replies: &[Reply],
+        effects: &[Effect],
     ) -> bool {
         let Position { index, term } = position;
         let bytes = Digest::of(bytes);
         if self.last.is_some_and(|last| index <= last) {
             let Some(known) = self.entries.get(&index) else { return false };
             assert_eq!((known.term, known.bytes), (term.0, bytes), "entry {index} was another");
-            assert_eq!(known.replies, applied.replies, "entry {index}, applied again");
-            assert_eq!(known.effects, applied.effects, "entry {index}, applied again");
+            assert_eq!(known.replies, replies, "entry {index}, applied again");
+            assert_eq!(known.effects, effects, "entry {index}, applied again");
             return false;
         }
         self.goes_on(index);
         self.commands += batch.commands.len() as u64;
         let mut shadow = Applied::default();
         self.shadow.apply(position, batch, &mut shadow);
-        assert_eq!(shadow.replies, applied.replies, "entry {index}, and the original");
-        assert_eq!(shadow.effects, applied.effects, "entry {index}, and the original");
+        assert_eq!(shadow.replies, replies, "entry {index}, and the original");
+        assert_eq!(shadow.effects, effects, "entry {index}, and the original");
         self.fences_grow(&shadow.effects);
         let Applied { replies, effects } = shadow;
         self.entries.insert(index, Known { term: term.0, bytes, replies, effects });
@@ -117,17 +120,20 @@ impl Ledger {
             assert_eq!(known.number, *number, "two runs are called {run}");
         }
         let before = self.answers.insert(request, reply.clone());
+        if let (Reply::Submitted { run, .. }, None) = (reply, &before) {
+            self.accepted.push(run.clone());
+        }
         let first = before.as_ref().unwrap_or(reply);
         assert_eq!(first, reply, "request {} got two answers", request.0);
     }
 
     /// Of the runs that somebody was told of, one by its place.
     pub fn accepted(&self, place: usize) -> Option<&RunId> {
-        self.runs.keys().nth(place)
+        self.accepted.get(place)
     }
 
     pub fn accepted_count(&self) -> usize {
-        self.runs.len()
+        self.accepted.len()
     }
 
     /// A linearizable read sees what was acknowledged before it was asked.
@@ -139,13 +145,10 @@ impl Ledger {
     pub fn record(&mut self, state: &State, run: RunNo, judge: &Judge) {
         let Some(view) = state.run(run) else { return };
         assert_ne!(view.status(), RunStatus::Running, "run {run} is archived alive");
-        let mut nodes = nodes_of(state, run);
+        let nodes = nodes_of(state, run);
         let ends = |node: &NodeRecord| node.status.has_ended();
         assert!(nodes.iter().all(ends), "run {run} has ended, and nodes of it have not");
         holds_outcomes(run, &nodes, judge);
-        // Which record tells a value first depends on what is shared in memory.
-        let attempts = nodes.iter_mut().flat_map(|node| &mut node.attempts);
-        attempts.for_each(|attempt| attempt.parameters.clear());
         let record = format!("{:?} {nodes:?}", view.record());
         let accepted = Accepted { number: run, record: None };
         let known = self.runs.entry(view.run_id().clone()).or_insert(accepted);
@@ -154,8 +157,9 @@ impl Ledger {
         self.records += 1;
     }
 
-    /// After the calm: everything that was accepted has ended, and the state is the original's.
-    pub fn finish(&mut self, state: &mut State) {
+    /// After the calm: everything that was accepted has ended, and the state, in chunks, is the
+    /// original's.
+    pub fn finish(&mut self, state: &State, written: &[Vec<u8>]) {
         for (run, accepted) in &self.runs {
             assert!(accepted.record.is_some(), "run {run} was accepted and has no record");
             let summary = state.find_summary(run);
@@ -165,7 +169,7 @@ impl Ledger {
         for worker in state.workers() {
             assert_eq!((worker.leases, worker.used), (0, 0), "a worker's capacity has leaked");
         }
-        assert!(snapshot(state) == snapshot(&mut self.shadow), "the original is another state");
+        assert!(written == chunks(&self.shadow.freeze()), "the original is another state");
     }
 }
 
@@ -173,7 +177,7 @@ fn is_there(state: &State, run: &RunId) -> bool {
     state.find_run(run).is_some() || state.find_summary(run).is_some()
 }
 
-fn nodes_of(state: &State, run: RunNo) -> Vec<NodeRecord> {
+pub fn nodes_of(state: &State, run: RunNo) -> Vec<NodeRecord> {
     let mut nodes = Vec::new();
     for entry in state.node_records(run).into_iter().flatten() {
         let spread = record::spread::<()>(entry, &mut |entry| {
@@ -187,8 +191,16 @@ fn nodes_of(state: &State, run: RunNo) -> Vec<NodeRecord> {
     nodes
 }
 
-/// Every outcome that a worker was told is recorded stands in the record, once and as it was.
-fn holds_outcomes(run: RunNo, nodes: &[NodeRecord], judge: &Judge) {
+/// Every outcome that a worker was told is recorded stands in the record, once and as it was, and
+/// no attempt has two.
+pub fn holds_outcomes(run: RunNo, nodes: &[NodeRecord], judge: &Judge) {
+    for node in nodes {
+        let lost = |attempt: &&AttemptRecord| attempt.status == AttemptStatus::Lost;
+        let told = node.attempts.iter().filter(|attempt| !lost(attempt));
+        let numbers: Vec<u32> = told.map(|attempt| attempt.number).collect();
+        let once = numbers.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(once, "an attempt at {} of run {run} has two outcomes: {numbers:?}", node.path);
+    }
     let nodes: BTreeMap<&str, &NodeRecord> = nodes.iter().map(|node| (&*node.path, node)).collect();
     for (path, attempt, outcome) in judge.outcomes_of(run) {
         let status = match outcome.ending {

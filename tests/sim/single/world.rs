@@ -1,11 +1,12 @@
 //! The world of one seed: time, what is due in it, and what breaks, from the first write to calm.
 
 use dagmar_common::time::{BootTime, Span};
+use dagmar_member::SnapshotRule;
 
-use super::around::{Around, Home};
+use super::around::{Around, HANGS, Home};
 use super::clients::Clients;
 use super::faults::{Climate, Died, Fault, POINTS, Point};
-use super::host::{Host, REPLICA};
+use super::host::{Host, REPLICA, chunks};
 use super::pipelines::WRITTEN;
 use crate::disk::{Crash, Disk, Moment, Progress};
 use crate::executor::Habits;
@@ -16,6 +17,8 @@ use crate::working::Worker;
 const CALM_MAX: Span = Span::from_secs(4 * 3_600);
 /// So many steps without time going on are a loop that waits for something by being awake.
 const SPIN: u32 = 1_000;
+/// Between two disks that hang: nothing goes on while one does.
+const HANGS_AGAIN: Span = Span::from_secs(300);
 /// A fuse is put out after so long: its point may never be passed.
 const FUSE_LASTS: Span = Span::from_secs(20);
 
@@ -23,13 +26,14 @@ pub struct World {
     pub around: Around,
     /// None while its process is down.
     host: Option<Host>,
-    clients: Clients,
+    pub clients: Clients,
     climate: Climate,
     starts_at: BootTime,
     paused_until: BootTime,
     next_fault: BootTime,
     fuse_out_at: BootTime,
     disk_slow_until: BootTime,
+    may_hang_at: BootTime,
     worker_starts_at: BootTime,
     is_calm: bool,
     /// Steps since time went on.
@@ -53,11 +57,17 @@ impl World {
         let cpus = random.pick(&[2_000, 4_000]);
         let keeps = home == Home::Apart && random.chance(2, 3);
         let mut worker = Worker::new(0, cpus, keeps);
-        let millis: &[&[u64]] = &[&[1, 20, 400, 3_000, 20_000], &[1, 5, 20, 100], &[20, 400]];
+        let millis: &[&[u64]] = &[&[1, 20, 400, 3_000, 8_000], &[1, 5, 20, 100], &[20, 400]];
         worker.executor.habits = Habits { millis: random.pick(millis), writes: &WRITTEN };
         let climate = Climate::draw(&mut random);
-        let clients = Clients::new(2 + random.below(4) as u64, random.pick(&[50, 200, 1_000]));
-        let around = Around::new(home, worker, Disk::new(REPLICA), random);
+        let clients = Clients::new(2 + random.below(4) as u64, random.pick(&[10, 20, 50, 100]));
+        let mut around = Around::new(home, worker, Disk::new(REPLICA), random);
+        let random = &mut around.random;
+        around.entry_takes = Span(random.pick(&[0, 20, 200]));
+        around.snapshots = SnapshotRule {
+            log_bytes_min: random.pick(&[1, 8, 64]) << 10,
+            entries_kept: random.pick(&[0, 0, 10, 1_000]),
+        };
         World {
             around,
             host: None,
@@ -68,6 +78,7 @@ impl World {
             next_fault: BootTime(0),
             fuse_out_at: BootTime(u64::MAX),
             disk_slow_until: BootTime(0),
+            may_hang_at: BootTime(0),
             worker_starts_at: BootTime(0),
             is_calm: false,
             steps_at_once: 0,
@@ -89,12 +100,13 @@ impl World {
         }
         self.told.time = Span(self.around.now.0 - begins.0);
         let Some(host) = &mut self.host else { return };
-        self.around.ledger.finish(&mut host.state);
+        let written = chunks(&host.freeze());
+        self.around.ledger.finish(host.state(), &written);
     }
 
     fn unfinished(&self) -> String {
         let runs = self.host.as_ref().map(|host| {
-            host.state.runs().map(|run| (run.run_id().clone(), run.counts())).collect::<Vec<_>>()
+            host.state().runs().map(|run| (run.run_id().clone(), run.counts())).collect::<Vec<_>>()
         });
         let (asking, idle) = (!self.clients.are_done(), self.around.worker.is_quiet());
         format!("something is left undone: clients ask: {asking}, worker idle: {idle}, {runs:?}")
@@ -198,8 +210,8 @@ impl World {
         while let Some(progress) = around.disk.step(around.now, &mut around.random) {
             match progress {
                 Progress::Passed(moment) => around.fuse.passes(Point::OnDisk(moment))?,
-                Progress::Persisted(token) => host.persisted(token),
-                Progress::Saved(meta) => host.saved(meta, around),
+                Progress::Persisted(token) => host.persisted(token, around),
+                Progress::Saved(meta, bytes) => host.saved(meta, bytes),
             }
         }
         self.clients.turn(Some(host), around);
@@ -218,7 +230,10 @@ impl World {
         around.disk.crash(crash, &mut around.random);
         around.leader_is_gone();
         self.clients.disconnected(around);
-        let millis = around.random.pick(&[1, 1, 500, 5_000, 100_000]);
+        let millis = match around.random.chance(1, 16) {
+            true => 100_000,
+            false => around.random.pick(&[1, 1, 500, 5_000]),
+        };
         self.starts_at = around.now + Span::from_millis(millis);
         if crash == Crash::Power {
             // Its clock begins anew; the worker within began with it.
@@ -233,15 +248,10 @@ impl World {
         match fault {
             Fault::Crash => {
                 let point = random.pick(&POINTS);
-                if let (Point::OnDisk(Moment::HalfSaved | Moment::Untruncated), Some(host)) =
-                    (point, &mut self.host)
-                {
-                    host.save(around);
-                }
-                let random = &mut around.random;
-                // A snapshot here is short: a chunk or two.
+                // A snapshot here is short (a chunk or two), and the next one far.
                 let passes = match point {
-                    Point::OnDisk(Moment::HalfSaved | Moment::Untruncated) => 0,
+                    Point::OnDisk(Moment::HalfSaved | Moment::Untruncated)
+                    | Point::BeforeTruncate => 0,
                     _ => random.below(4) as u32,
                 };
                 let crash = random.pick(&[Crash::Process, Crash::Process, Crash::Power]);
@@ -249,7 +259,11 @@ impl World {
                 self.fuse_out_at = now + FUSE_LASTS;
             }
             Fault::Pause => {
-                let span = Span::from_millis(random.pick(&[50, 1_000, 4_000, 12_000, 40_000]));
+                let millis = match random.chance(1, 8) {
+                    true => random.pick(&[12_000, 40_000]),
+                    false => random.pick(&[20, 50, 200, 1_000, 4_000]),
+                };
+                let span = Span::from_millis(millis);
                 self.paused_until = now + span;
                 around.note(|| format!("-- a pause of {} ms --", span.0 / 1_000));
             }
@@ -260,15 +274,17 @@ impl World {
                     around.note(|| "-- the state is swapped --".into());
                 }
             }
-            Fault::Snapshot => {
-                if let Some(host) = &mut self.host {
-                    host.save(around);
-                }
-            }
             Fault::SlowDisk => {
                 around.disk.slow = Span::from_millis(random.pick(&[10, 200, 3_000]));
                 self.disk_slow_until = now + Span::from_secs(10);
             }
+            Fault::HungDisk if now >= self.may_hang_at => {
+                // Whatever is written now: nobody sees the end of it.
+                around.disk.slow = HANGS;
+                self.disk_slow_until = now + Span::from_secs(5);
+                self.may_hang_at = now + HANGS_AGAIN;
+            }
+            Fault::HungDisk => {}
             Fault::WallJump => {
                 around.wall_offset += random.below(7_200_000_000) as i64 - 3_600_000_000;
             }
@@ -302,7 +318,7 @@ impl World {
         let Some(host) = &self.host else { return false };
         host.is_up()
             && self.clients.are_done()
-            && host.state.runs().next().is_none()
+            && host.state().runs().next().is_none()
             && self.around.worker.is_quiet()
     }
 }

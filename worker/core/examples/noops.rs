@@ -80,6 +80,7 @@ fn start(fence: Fence, task: &Arc<Task>) -> Start {
         node: NodeNo(0),
         attempt: 1,
         indices: Arc::from([]),
+        items: Arc::default(),
         granted: LogIndex(1),
     };
     Start { fence, name, task: task.clone(), scope: Default::default() }

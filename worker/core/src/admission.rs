@@ -1,21 +1,25 @@
-//! The capacity of this worker, and the order in which leased trials may begin.
+//! The capacity of this worker, and the order in which leased trials are handed over to begin.
 //!
-//! One queue in the order of fences, which is the order in which they were granted; a trial that
-//! does not fit holds back every later one that needs a cpu too, so that a stream of small trials
-//! never starves a big one. Priorities are the scheduler's matter: they are in the order already.
+//! Handed over is more than can run at once: the rest waits for cpus at the supervisor, so that
+//! none idles while word of an end is on its way here. What waits here waits in one queue in the
+//! order of fences, which is the order in which they were granted; a trial that does not fit
+//! holds back every later one that needs a cpu too, so that a stream of small trials never
+//! starves a big one. Priorities are the scheduler's matter: they are in the order already.
 //! A trial that waits for an older process of its own stands aside and holds nobody back.
 
 use std::collections::BTreeMap;
 
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::Start;
+use dagmar_common::limits::HANDED_AHEAD;
 
 use crate::held::TrialKey;
 
 #[derive(Debug)]
 pub(crate) struct Admission {
     capacity_millis: u32,
-    used_millis: u64,
+    /// Of all that was handed over and is not gone.
+    handed_millis: u64,
     waiting: BTreeMap<Fence, Start>,
     aside: BTreeMap<Fence, (TrialKey, Start)>,
 }
@@ -23,7 +27,7 @@ pub(crate) struct Admission {
 impl Admission {
     pub fn new(capacity_millis: u32) -> Self {
         let (waiting, aside) = (BTreeMap::new(), BTreeMap::new());
-        Admission { capacity_millis, used_millis: 0, waiting, aside }
+        Admission { capacity_millis, handed_millis: 0, waiting, aside }
     }
 
     pub fn capacity_millis(&self) -> u32 {
@@ -34,20 +38,24 @@ impl Admission {
         self.waiting.insert(start.fence, start);
     }
 
-    /// Trials wait for cpus.
+    /// Trials wait for cpus, here or at the supervisor.
     pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || self.handed_millis > u64::from(self.capacity_millis)
     }
 
     pub fn stand_aside(&mut self, trial: TrialKey, start: Start) {
         self.aside.insert(start.fence, (trial, start));
     }
 
-    /// The first that `may` begin now; its cpus are taken. Those that may not hold nobody back.
+    /// The first that `may` be handed over now; those that may not hold nobody back. One that
+    /// needs care is handed over only where it begins at once: what waited at a supervisor that
+    /// died may have begun, and a deadline may have passed meanwhile.
     pub fn next(&mut self, may: impl Fn(&Start) -> bool) -> Option<Start> {
         let fits = |start: &Start| {
             let need = self.need(start.task.resources.cpu_millis);
-            need == 0 || self.used_millis + need <= u64::from(self.capacity_millis)
+            let rounds = if start.task.care.is_none() { 1 + HANDED_AHEAD } else { 1 };
+            let most = u64::from(self.capacity_millis) * u64::from(rounds);
+            need == 0 || self.handed_millis + need <= most
         };
         let first = self.waiting.values().find(|start| may(start))?;
         let fence = if fits(first) {
@@ -63,12 +71,12 @@ impl Admission {
 
     /// Also for a process that an earlier life of this worker left running.
     pub fn take(&mut self, cpu_millis: u32) {
-        self.used_millis += self.need(cpu_millis);
+        self.handed_millis += self.need(cpu_millis);
     }
 
-    /// The process is gone: its cpus are free, and who waited for it is back in the queue.
+    /// The process is gone, and who waited for it is back in the queue.
     pub fn release(&mut self, cpu_millis: u32, trial: Option<&TrialKey>) {
-        self.used_millis -= self.need(cpu_millis);
+        self.handed_millis -= self.need(cpu_millis);
         let Some(trial) = trial else { return };
         let next = self.aside.iter().find(|(_, (of, _))| of == trial).map(|(fence, _)| *fence);
         if let Some((_, start)) = next.and_then(|fence| self.aside.remove(&fence)) {
@@ -88,12 +96,12 @@ impl Admission {
         u64::from(cpu_millis.min(self.capacity_millis))
     }
 
-    pub fn check(&self, queued: &[Fence], running_millis: impl Iterator<Item = u32>) {
+    pub fn check(&self, queued: &[Fence], handed: impl Iterator<Item = u32>) {
         let mut waiting: Vec<Fence> =
             self.waiting.keys().chain(self.aside.keys()).copied().collect();
         waiting.sort();
         assert_eq!(waiting, queued, "the queue and the table differ");
-        let used: u64 = running_millis.map(|millis| self.need(millis)).sum();
-        assert_eq!(used, self.used_millis, "cpus in use");
+        let used: u64 = handed.map(|millis| self.need(millis)).sum();
+        assert_eq!(used, self.handed_millis, "cpus of what was handed over");
     }
 }

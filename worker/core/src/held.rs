@@ -36,7 +36,7 @@ impl TrialKey {
 #[derive(Debug)]
 pub(crate) enum Phase {
     Queued,
-    /// Handed to the executor: a process may live.
+    /// Handed to the executor: a process may live, or wait for cpus.
     Running {
         /// Once the executor said so.
         began: Option<WallTime>,

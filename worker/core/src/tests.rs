@@ -8,13 +8,15 @@ use dagmar_common::lease::{
     Ending, ExitReason, FromWorker, HelloAnswer, Numbered, Outcome, Output as Written, OutputWay,
     Start, ToWorker, TrialName, Verdict,
 };
-use dagmar_common::limits::OUTCOMES_HELD_FOR;
+use dagmar_common::limits::{HANDED_AHEAD, OUTCOMES_HELD_FOR};
 use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_common::value::Value;
 
 use super::*;
 
 mod exclusive;
+
+const OTHERS: std::ops::Range<u64> = 91..91 + HANDED_AHEAD as u64;
 
 /// One agent of two cpus, with a leader played by the test.
 struct Desk {
@@ -43,6 +45,21 @@ impl Desk {
         desk.connect(Some(Session(1)));
         desk.check("");
         desk
+    }
+
+    /// With all handed over that is handed over ahead: two cpus are left until others wait.
+    fn busy() -> Self {
+        let mut desk = Desk::ready();
+        let others = OTHERS.map(|fence| process(fence, &format!("o{fence}"), 2_000));
+        desk.told(ToWorker::Start(others.collect()));
+        desk.did.clear();
+        desk
+    }
+
+    fn others_are_gone(&mut self) {
+        OTHERS.for_each(|fence| self.hears(Input::ProcessStopped { fence: Fence(fence) }));
+        self.told(ToWorker::Recorded(OTHERS.map(Fence).collect()));
+        self.did.clear();
     }
 
     fn connect(&mut self, born_ready: Option<Session>) {
@@ -154,6 +171,7 @@ fn start_of(fence: u64, path: &str, function: Function, cpu_millis: u32) -> Star
         node: NodeNo(0),
         attempt: 1,
         indices: Arc::from([]),
+        items: Arc::default(),
         granted: LogIndex(1),
     };
     Start { fence: Fence(fence), name, task: Arc::new(task), scope: Default::default() }
@@ -195,7 +213,7 @@ fn a_process_is_run_told_reported_and_forgotten() {
 
 #[test]
 fn what_does_not_fit_waits_and_small_ones_do_not_overtake_a_big_one() {
-    let mut desk = Desk::ready();
+    let mut desk = Desk::busy();
     let starts = vec![process(1, "a", 1_000), process(2, "b", 2_000), process(3, "c", 250)];
     desk.told(ToWorker::Start(starts));
     desk.check("runs 1");
@@ -205,14 +223,34 @@ fn what_does_not_fit_waits_and_small_ones_do_not_overtake_a_big_one() {
     desk.check("runs 2");
     desk.ends(2, Ending::Succeeded);
     desk.check("runs 3");
-    // More than there is: it runs alone. Nothing waits any more, so nothing is held back.
+    // More than there is: it runs alone.
     desk.ends(3, Ending::Succeeded);
-    desk.check("runs 5, outcomes 1:Succeeded 2:Succeeded 3:Succeeded");
+    desk.check("runs 5");
+    desk.ends(5, Ending::Succeeded);
+    desk.others_are_gone();
+    // Nothing waits any more, so nothing is held back.
+    desk.told(ToWorker::Start(vec![process(6, "f", 1_000)]));
+    desk.ends(6, Ending::Succeeded);
+    desk.check("runs 6, outcomes 6:Succeeded");
+}
+
+#[test]
+fn what_is_handed_over_ahead_is_taken_back_where_it_waits() {
+    let mut desk = Desk::ready();
+    let most = 2 * (1 + u64::from(HANDED_AHEAD));
+    let starts = (1..=most + 1).map(|fence| process(fence, &format!("s{fence}"), 1_000));
+    desk.told(ToWorker::Start(starts.collect()));
+    let runs: Vec<String> = (1..=most).map(|fence| format!("runs {fence}")).collect();
+    desk.check(&runs.join(", "));
+    desk.told(ToWorker::Cancel(vec![Fence(most)]));
+    desk.check(&format!("stops {most} Cancelled"));
+    desk.hears(Input::ProcessNotStarted { fence: Fence(most) });
+    desk.check(&format!("runs {}, returned {most}:false", most + 1));
 }
 
 #[test]
 fn outcomes_wait_for_others_while_work_waits_and_no_longer() {
-    let mut desk = Desk::ready();
+    let mut desk = Desk::busy();
     let starts: Vec<_> = (1..=9).map(|fence| process(fence, &format!("s{fence}"), 1_000)).collect();
     desk.told(ToWorker::Start(starts));
     desk.check("runs 1, runs 2");
@@ -228,15 +266,17 @@ fn outcomes_wait_for_others_while_work_waits_and_no_longer() {
 
 #[test]
 fn a_hello_lists_all_and_is_followed_by_nothing_until_its_answer() {
-    let mut desk = Desk::ready();
+    let mut desk = Desk::busy();
     let starts = vec![process(1, "a", 1_000), process(2, "b", 1_000), process(3, "c", 1_000)];
     desk.told(ToWorker::Start(starts));
     desk.ends(1, Ending::Succeeded);
-    desk.check("runs 1, runs 2, runs 3, outcomes 1:Succeeded");
+    desk.check("runs 1, runs 2, runs 3");
     desk.told(ToWorker::Start(vec![process(4, "d", 1_000)]));
     desk.hears(Input::Disconnected { stream: StreamNo(1) });
     desk.connect(None);
-    desk.check("hello 1=Finished 2=Running 3=Running 4=Queued");
+    desk.check(
+        "hello 1=Finished 2=Running 3=Running 4=Queued 91=Running 92=Running 93=Running 94=Running",
+    );
     desk.ends(2, Ending::Succeeded);
     desk.hears(Input::ProcessStarted { fence: Fence(4), at: WallTime(3) });
     desk.check("runs 4");
@@ -283,7 +323,7 @@ fn a_gap_or_silence_ends_the_stream() {
 
 #[test]
 fn cancel_stops_what_runs_and_gives_back_what_does_not() {
-    let mut desk = Desk::ready();
+    let mut desk = Desk::busy();
     desk.told(ToWorker::Start(vec![process(1, "a", 2_000), process(2, "b", 1_000)]));
     desk.check("runs 1");
     desk.told(ToWorker::Cancel(vec![Fence(1), Fence(2), Fence(3)]));
@@ -292,17 +332,19 @@ fn cancel_stops_what_runs_and_gives_back_what_does_not() {
     desk.check("");
     // Also what exits 0 on TERM: nobody knows what it left undone.
     desk.ends(1, Ending::Succeeded);
+    desk.passes(1);
     desk.check("outcomes 1:Cancelled");
 }
 
 #[test]
-fn recall_takes_only_what_has_not_begun() {
-    let mut desk = Desk::ready();
+fn recall_takes_only_what_waits_here() {
+    let mut desk = Desk::busy();
     desk.told(ToWorker::Start(vec![process(1, "a", 2_000), process(2, "b", 1_000)]));
     desk.told(ToWorker::Recall(vec![Fence(1), Fence(2), Fence(9)]));
     desk.check("runs 1, returned 2:false");
     desk.told(ToWorker::Recorded(vec![Fence(2)]));
     desk.ends(1, Ending::Succeeded);
+    desk.passes(1);
     desk.check("outcomes 1:Succeeded");
 }
 
@@ -343,12 +385,13 @@ fn a_start_that_could_not_be_recorded_is_given_back() {
 
 #[test]
 fn a_stale_worker_finishes_what_runs_and_rejoins() {
-    let mut desk = Desk::ready();
+    let mut desk = Desk::busy();
     desk.told(ToWorker::Start(vec![process(1, "a", 2_000), process(2, "b", 1_000)]));
     desk.told(ToWorker::Stale);
     desk.check("runs 1");
     desk.told(ToWorker::Start(vec![noop(3)]));
     desk.check("returned 3:false");
+    desk.others_are_gone();
     desk.ends(1, Ending::Succeeded);
     desk.check("outcomes 1:Succeeded");
     desk.told(ToWorker::Refused(vec![Fence(1), Fence(3)]));

@@ -87,13 +87,13 @@ impl Listener {
         let (ending, outputs, complaint) = match ending_of(exited) {
             None => {
                 self.shared.logs.finish(fence, exited.dropped, false);
-                outputs::remove(&running.output);
+                outputs::remove(&running.output, running.given.is_some());
                 self.reports.push(Report::Returned { fence, started: true });
                 return;
             }
             Some(Ending::Succeeded) => succeeded(&running),
             Some(ending) => {
-                outputs::remove(&running.output);
+                outputs::remove(&running.output, running.given.is_some());
                 (ending, Vec::new(), String::new())
             }
         };
@@ -158,7 +158,7 @@ impl Listener {
         left.sort_unstable();
         for fence in left {
             let Some(running) = state.end(fence) else { continue };
-            outputs::remove(&running.output);
+            outputs::remove(&running.output, running.given.is_some());
             self.shared.logs.finish(fence, 0, false);
             // Whether it began may not have been heard any more.
             self.reports.push(Report::Returned { fence, started: true });
@@ -183,16 +183,9 @@ fn ending_of(exited: &Exited) -> Option<Ending> {
 
 /// Its outputs decide whether it really did.
 fn succeeded(running: &Running) -> (Ending, Vec<Output>, String) {
-    match outputs::read(&running.output) {
-        Ok(None) => (Ending::Succeeded, Vec::new(), String::new()),
-        Ok(Some(outputs)) => {
-            outputs::remove(&running.output);
-            (Ending::Succeeded, outputs, String::new())
-        }
-        Err(bad) => {
-            outputs::remove(&running.output);
-            (Ending::Failed(ExitReason::BadOutput), Vec::new(), bad.to_string())
-        }
+    match outputs::collect(&running.output, running.given.as_ref()) {
+        Ok(outputs) => (Ending::Succeeded, outputs, String::new()),
+        Err(bad) => (Ending::Failed(ExitReason::BadOutput), Vec::new(), bad.to_string()),
     }
 }
 

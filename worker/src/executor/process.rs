@@ -12,6 +12,7 @@ use dagmar_common::ids::Fence;
 use dagmar_common::lease::{Begun, Outcome, Start};
 use dagmar_common::limits::{GRACE, LOG_BYTES_MAX};
 use dagmar_common::time::{BootTime, Span, WallTime};
+use dagmar_common::view::Scope;
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch, Spawn};
 use rustix::io::Errno;
@@ -22,6 +23,7 @@ use crate::logs::segments::Segments;
 use crate::records::{Left, Records};
 use crate::supervisor::{Mark, Supervisor, Tie, this_program};
 use crate::task::environment::{Environments, Prepared, ScopeKey};
+use crate::task::exports;
 
 /// Where and how tasks run.
 #[derive(Clone, Debug)]
@@ -75,6 +77,8 @@ pub struct Processes {
     shared: Arc<Shared>,
     directory: Packed,
     grace_us: u64,
+    /// What an earlier life had been asked for and was not answered for.
+    left: Vec<Fence>,
     has_deadlines: bool,
 }
 
@@ -87,6 +91,8 @@ pub(super) struct State {
     pub(super) running: HashMap<Fence, Running>,
     environments: Environments,
     pub(super) records: Records,
+    /// Of an earlier life, and kept until our hello has been heard.
+    left: Vec<Fence>,
     /// Requests that travel with the next ones.
     waiting: RequestBatch,
     /// The supervisor is gone.
@@ -97,6 +103,8 @@ pub(super) struct Running {
     key: ScopeKey,
     /// Where its outputs are expected.
     pub(super) output: PathBuf,
+    /// What a script was given that tells what it exports.
+    pub(super) given: Option<Scope>,
     /// For messages.
     pub(super) program: String,
     pub(super) began: Option<WallTime>,
@@ -108,14 +116,18 @@ pub fn sweep(root: &Path) -> io::Result<usize> {
 }
 
 impl Processes {
-    /// Kills what an earlier life left behind, and starts a supervisor. `tell` is called on a
-    /// thread of its own, with all that is known at that moment.
+    /// Kills what an earlier life left behind, and starts a supervisor; of what it is given more
+    /// than `cpu_millis` never run at once. `tell` is called on a thread of its own, with all that
+    /// is known at that moment.
     pub fn start(
         config: &Config,
+        cpu_millis: u32,
         mut tell: impl FnMut(Vec<Report>) + Send + 'static,
     ) -> io::Result<Self> {
         std::fs::create_dir_all(&config.root)?;
-        let killed = sweep(&config.root)?;
+        let left = Left::read(&config.root.join("records"))?;
+        let killed = left.sweep();
+        let left: Vec<Fence> = left.open.into_keys().collect();
         if killed > 0 {
             warn!("killed {killed} processes that an earlier worker had left");
         }
@@ -126,14 +138,16 @@ impl Processes {
         let state = State {
             running: HashMap::new(),
             environments: Environments::new(tasks, inherited, &mut hello),
-            records: Records::create(&config.root.join("records"), &mark)?,
+            records: Records::create(&config.root.join("records"), &mark, &left)?,
+            left: left.clone(),
             waiting: RequestBatch::default(),
             lost: false,
         };
         let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
         let shared = Arc::new(Shared { state: Mutex::new(state), logs });
         let mut listener = Listener::new(shared.clone());
-        let supervisor = Supervisor::start(&config.program, mark, &config.tie, move |said| {
+        let (program, tie) = (&config.program, &config.tie);
+        let supervisor = Supervisor::start(program, mark, cpu_millis, tie, move |said| {
             let reports = listener.hear(said);
             if !reports.is_empty() {
                 tell(reports);
@@ -145,7 +159,18 @@ impl Processes {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory with a NUL"));
         }
         let (grace_us, has_deadlines) = (config.grace.0, config.tie != Tie::Dies);
-        Ok(Processes { supervisor, shared, directory, grace_us, has_deadlines })
+        Ok(Processes { supervisor, shared, directory, grace_us, left, has_deadlines })
+    }
+
+    /// What an earlier life here had begun, or was about to begin, and never heard the answer for.
+    pub fn left(&self) -> &[Fence] {
+        &self.left
+    }
+
+    /// Their ends were answered: no later life needs to know that they began.
+    pub fn forget(&self, fences: &[Fence]) {
+        let mut state = self.shared.state();
+        fences.iter().for_each(|fence| state.records.ended(*fence));
     }
 
     pub fn logs(&self) -> &Arc<Segments> {
@@ -156,6 +181,10 @@ impl Processes {
     pub fn run(&self, starts: &[Start]) -> Vec<Report> {
         let mut reports = Vec::new();
         let mut state = self.shared.state();
+        // Who sends us a start has heard our hello, and with it what was left.
+        for fence in std::mem::take(&mut state.left) {
+            state.records.ended(fence);
+        }
         let mut spawns = RequestBatch::default();
         let mut asked = Vec::with_capacity(starts.len());
         for start in starts {
@@ -203,7 +232,7 @@ impl Processes {
         }
         let not_started =
             |text: String, errno: i32| Report::Finished(not_started(fence, &text, errno));
-        let Some((words, program)) = words_of(command) else {
+        let Some(Words { words, program, tells_exports }) = words_of(command) else {
             let text = "cannot start this step: its command is empty or holds a NUL character";
             return Err(not_started(text.to_owned(), Errno::INVAL.raw_os_error()));
         };
@@ -225,9 +254,11 @@ impl Processes {
             grace_us: self.grace_us,
             output_max: LOG_BYTES_MAX,
             exclusive: start.task.care.exclusive && self.has_deadlines,
+            cpu_millis: start.task.resources.cpu_millis,
         }));
         state.records.asked(fence);
-        state.running.insert(fence, Running { key, output, program, began: None });
+        let given = tells_exports.then(|| start.scope.clone());
+        state.running.insert(fence, Running { key, output, given, program, began: None });
         Ok(())
     }
 
@@ -285,20 +316,34 @@ impl State {
     pub(super) fn end(&mut self, fence: Fence) -> Option<Running> {
         let running = self.running.remove(&fence)?;
         self.environments.release(running.key, &mut self.waiting);
-        self.records.ended(fence);
+        self.records.over(fence);
         Some(running)
     }
 }
 
-/// What is executed, and what to call it; None if no process can be given it.
-fn words_of(command: &Command) -> Option<(Packed, String)> {
-    let mut packed = Packed::new();
-    let (words, name): (Vec<&str>, &str) = match command {
-        Command::Words(words) => (words.iter().map(String::as_str).collect(), words.first()?),
-        Command::Script { text, shell: Shell::Sh } => {
-            (vec!["/bin/sh", "-e", "-c", text, "sh"], "/bin/sh")
+/// What is executed, and what to call it.
+struct Words {
+    words: Packed,
+    program: String,
+    tells_exports: bool,
+}
+
+/// None if no process can be given them.
+fn words_of(command: &Command) -> Option<Words> {
+    match command {
+        Command::Words(words) => {
+            let program = words.first()?;
+            pack(words, program, false)
         }
-    };
-    let whole = words.iter().all(|word| packed.push(word.as_bytes()));
-    whole.then(|| (packed, name.to_owned()))
+        Command::Script { text, shell: Shell::Sh } => {
+            let (text, tells_exports) = exports::prepared(text);
+            pack(&["/bin/sh", "-e", "-c", &text, "sh"], "/bin/sh", tells_exports)
+        }
+    }
+}
+
+fn pack(words: &[impl AsRef<str>], program: &str, tells_exports: bool) -> Option<Words> {
+    let mut packed = Packed::new();
+    let whole = words.iter().all(|word| packed.push(word.as_ref().as_bytes()));
+    whole.then(|| Words { words: packed, program: program.to_owned(), tells_exports })
 }

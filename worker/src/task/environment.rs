@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use dagmar_common::ids::{Digest, RunNo};
 use dagmar_common::lease::Start;
+use dagmar_common::parameter;
 use dagmar_common::view::Scope;
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch};
@@ -23,7 +24,7 @@ use super::parameters;
 const IDLE_MAX: usize = 64;
 
 /// What every task gets from us, and none from whoever started the worker.
-const OURS: [&str; 16] = [
+const OURS: [&str; 17] = [
     "DAGMAR_PARAMETERS",
     "DAGMAR_OUTPUT",
     "DAGMAR_RUN",
@@ -38,8 +39,9 @@ const OURS: [&str; 16] = [
     "RUNNABLE_RUN_ID",
     "MAGNUS_RUN_TAG",
     "RUNNABLE_RUN_TAG",
+    "MAGNUS_STEP_ATTEMPT",
+    "RUNNABLE_STEP_ATTEMPT",
     "MAGNUS_MAP_VARIABLE",
-    "RUNNABLE_MAP_VARIABLE",
 ];
 
 /// The number of the environment that all others stand over.
@@ -93,7 +95,7 @@ impl Environments {
             // Not in UTF-8: no name of ours, and passed on as it is.
             let ours = name
                 .to_str()
-                .is_some_and(|name| OURS.contains(&name) || parameters::is_parameter_name(name));
+                .is_some_and(|name| OURS.contains(&name) || parameter::is_variable(name));
             if !ours {
                 entries.push(&[name.as_bytes(), b"=", value.as_bytes()].concat());
             }
@@ -144,8 +146,11 @@ impl Environments {
         for name in ["DAGMAR_RUN", "MAGNUS_RUN_ID", "RUNNABLE_RUN_ID"] {
             entries.push_entry(name, run);
         }
-        for name in ["DAGMAR_TAG", "MAGNUS_RUN_TAG"] {
+        for name in ["DAGMAR_TAG", "MAGNUS_RUN_TAG", "RUNNABLE_RUN_TAG"] {
             entries.push_entry(name, tag);
+        }
+        if let Some(items) = parameters::items_text(&start.scope, &start.name.items) {
+            entries.push_entry("MAGNUS_MAP_VARIABLE", items.as_bytes());
         }
         let number = self.next;
         self.next += 1;
@@ -215,7 +220,9 @@ fn additions(start: &Start, output: &Path) -> Packed {
     let key = format!("{}/{}", name.run_id, name.path);
     entries.push_entry("DAGMAR_OUTPUT", output.as_os_str().as_bytes());
     entries.push_entry("DAGMAR_STEP", name.path.as_bytes());
-    entries.push_entry("DAGMAR_ATTEMPT", name.attempt.to_string().as_bytes());
+    for variable in ["DAGMAR_ATTEMPT", "MAGNUS_STEP_ATTEMPT", "RUNNABLE_STEP_ATTEMPT"] {
+        entries.push_entry(variable, name.attempt.to_string().as_bytes());
+    }
     entries.push_entry("DAGMAR_FENCE", start.fence.to_string().as_bytes());
     entries.push_entry("DAGMAR_TRIAL", format!("{key}:{}", name.attempt).as_bytes());
     entries.push_entry("DAGMAR_IDEMPOTENCY_KEY", key.as_bytes());
@@ -237,23 +244,30 @@ mod tests {
     use super::*;
     use crate::testing::{Directory, start};
 
-    /// Kinds of the requests in `batch`, which is cleared.
-    fn taken(batch: &mut RequestBatch) -> Vec<String> {
+    /// Visits the requests in `batch`, which is cleared.
+    fn each(batch: &mut RequestBatch, mut visit: impl FnMut(Request<'_>)) {
         let mut frames = Frames::default();
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         std::io::Write::write_all(&mut &ours, batch.bytes()).unwrap();
         drop(ours);
         batch.clear();
-        let mut kinds = Vec::new();
         while frames.read_from(&theirs).unwrap() > 0 {
             while let Some(body) = frames.next_body().unwrap() {
-                kinds.push(match Request::read(body).unwrap() {
-                    Request::Environment { number, .. } => format!("environment {number}"),
-                    Request::Forget { number } => format!("forget {number}"),
-                    other => format!("{other:?}"),
-                });
+                visit(Request::read(body).unwrap());
             }
         }
+    }
+
+    /// Kinds of the requests in `batch`, which is cleared.
+    fn taken(batch: &mut RequestBatch) -> Vec<String> {
+        let mut kinds = Vec::new();
+        each(batch, |request| {
+            kinds.push(match request {
+                Request::Environment { number, .. } => format!("environment {number}"),
+                Request::Forget { number } => format!("forget {number}"),
+                other => format!("{other:?}"),
+            });
+        });
         kinds
     }
 
@@ -329,5 +343,38 @@ mod tests {
         let output = directory.path().join("7/outputs/12");
         assert_eq!(prepared.output, output);
         assert!(output.parent().unwrap().is_dir() && !output.exists());
+    }
+
+    #[test]
+    fn what_is_kept_from_the_surroundings_is_said_by_us() {
+        let mut batch = RequestBatch::default();
+        let directory = Directory::new();
+        let inherited = OURS.map(|name| (name.into(), "forged".into()));
+        let mut all = Environments::new(directory.path().into(), inherited, &mut batch);
+        let mut one = start(1, "true");
+        one.name.indices = [1].into();
+        one.name.items = ["x".into()].into();
+        one.scope = Scope { overlay: View::default(), base: Some(Arc::new(scope("x", 5))) };
+        let prepared = all.prepare(&one, &mut batch).unwrap();
+        let mut sent = Vec::new();
+        each(&mut batch, |request| {
+            if let Request::Environment { entries, .. } = request {
+                sent.extend(entries.iter().map(|entry| entry.to_str().unwrap().to_owned()));
+            }
+        });
+        sent.extend(prepared.additions.view().iter().map(|one| one.to_str().unwrap().to_owned()));
+        for name in OURS {
+            let beginning = format!("{name}=");
+            let said: Vec<_> = sent.iter().filter(|one| one.starts_with(&beginning)).collect();
+            assert!(said.len() == 1 && !said[0].ends_with("=forged"), "{said:?}");
+        }
+        for entry in [
+            "MAGNUS_MAP_VARIABLE={\"x\": 5}",
+            "RUNNABLE_RUN_TAG=nightly",
+            "RUNNABLE_STEP_ATTEMPT=2",
+            "MAGNUS_STEP_ATTEMPT=2",
+        ] {
+            assert!(sent.iter().any(|one| one == entry), "{entry}");
+        }
     }
 }

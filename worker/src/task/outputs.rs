@@ -1,4 +1,4 @@
-//! The outputs of a task: what its file `$DAGMAR_OUTPUT` says, line by line.
+//! The outputs of a task: the lines of its file `$DAGMAR_OUTPUT`, and beneath them its variables.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,31 +8,74 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dagmar_common::lease::{Output, OutputWay};
-use dagmar_common::limits::OUTCOME_BYTES_MAX;
+use dagmar_common::limits::{EXPORTS_BYTES_MAX, OUTCOME_BYTES_MAX};
+use dagmar_common::parameter;
+use dagmar_common::problem::shown;
 use dagmar_common::value::Value;
+use dagmar_common::view::Scope;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// Why a file gives no outputs: what is wrong, where, and what to write instead.
+use super::exports;
+
+/// Why there are no outputs: what is wrong, where, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadOutput {
-    /// From 1; None: the file as a whole.
-    pub line: Option<usize>,
+    pub place: Place,
     pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Of the file, from 1.
+    Line(usize),
+    File,
+    Variable(String),
+    Exports,
+    All,
 }
 
 impl fmt::Display for BadOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "$DAGMAR_OUTPUT line {line}: {}", self.reason),
-            None => write!(f, "$DAGMAR_OUTPUT: {}", self.reason),
-        }
+        match &self.place {
+            Place::Line(line) => write!(f, "$DAGMAR_OUTPUT line {line}: "),
+            Place::File => write!(f, "$DAGMAR_OUTPUT: "),
+            Place::Variable(name) => write!(f, "variable {}: ", shown(name)),
+            Place::Exports => write!(f, "what this script exports: "),
+            Place::All => write!(f, "the outputs of this step: "),
+        }?;
+        f.write_str(&self.reason)
     }
 }
 
-/// Outputs sorted by name; None if the task wrote no file.
-pub fn read(path: &Path) -> Result<Option<Vec<Output>>, BadOutput> {
-    let whole = |reason: String| BadOutput { line: None, reason };
+/// All outputs of a task, sorted by name; `given` is what a script saw that tells what it exports.
+/// Nothing of it is left.
+pub fn collect(path: &Path, given: Option<&Scope>) -> Result<Vec<Output>, BadOutput> {
+    let lines = read(path, Place::File, OUTCOME_BYTES_MAX);
+    let exports = given.map(|given| (exports::file(path), given));
+    let told = exports.as_ref().map(|(path, _)| read(path, Place::Exports, EXPORTS_BYTES_MAX));
+    if !matches!(lines, Ok(None)) {
+        remove_one(path);
+    }
+    if let Some((path, _)) = &exports {
+        remove_one(path);
+    }
+    let lines = lines?.map_or_else(|| Ok(Vec::new()), |bytes| parse(&bytes))?;
+    let (Some(Some(told)), Some(given)) = (told.transpose()?, given) else { return Ok(lines) };
+    let mut all = exports::outputs(&told, given)?;
+    // A line of the file wins over a variable.
+    all.extend(lines.into_iter().map(|output| (output.name.to_string(), output)));
+    let all: Vec<Output> = all.into_values().collect();
+    let size: usize = all.iter().map(|one| one.name.len() + one.value.spelled().len()).sum();
+    match size > OUTCOME_BYTES_MAX {
+        true => Err(too_large(Place::All, "hold more", OUTCOME_BYTES_MAX)),
+        false => Ok(all),
+    }
+}
+
+/// None if there is no such file.
+fn read(path: &Path, place: Place, most: usize) -> Result<Option<Vec<u8>>, BadOutput> {
+    let whole = |reason: String| BadOutput { place: place.clone(), reason };
     // Whatever the task left there is opened without following a link and without waiting for
     // the other end of a FIFO.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -48,14 +91,24 @@ pub fn read(path: &Path) -> Result<Option<Vec<Output>>, BadOutput> {
         Err(error) => return Err(whole(format!("cannot be read: {error}"))),
     }
     let mut bytes = Vec::new();
-    if let Err(error) = file.take(OUTCOME_BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
+    if let Err(error) = file.take(most as u64 + 1).read_to_end(&mut bytes) {
         return Err(whole(format!("cannot be read: {error}")));
     }
-    parse(&bytes).map(Some)
+    match bytes.len() > most {
+        true => Err(too_large(place, "holds more", most)),
+        false => Ok(Some(bytes)),
+    }
 }
 
-/// Removes what the task left under its output's name, whatever it is.
-pub fn remove(path: &Path) {
+/// Removes what the task left for us, whatever it is.
+pub fn remove(path: &Path, tells_exports: bool) {
+    remove_one(path);
+    if tells_exports {
+        remove_one(&exports::file(path));
+    }
+}
+
+fn remove_one(path: &Path) {
     match fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -69,9 +122,6 @@ pub fn remove(path: &Path) {
 
 /// `name=value`, or `name<<END`, lines, `END`; the last of a name wins.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Output>, BadOutput> {
-    if bytes.len() > OUTCOME_BYTES_MAX {
-        return Err(too_large("holds more"));
-    }
     let mut values: BTreeMap<&str, Value> = BTreeMap::new();
     let mut lines = Lines { rest: bytes, number: 0 };
     while let Some(line) = lines.next()? {
@@ -79,7 +129,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Output>, BadOutput> {
             continue;
         }
         let number = lines.number;
-        let bad = |reason: &str| BadOutput { line: Some(number), reason: reason.to_owned() };
+        let bad =
+            |reason: &str| BadOutput { place: Place::Line(number), reason: reason.to_owned() };
         let (place, heredoc) = match (line.find('='), line.find("<<")) {
             (Some(equals), Some(begins)) if begins < equals => (begins, true),
             (None, Some(begins)) => (begins, true),
@@ -90,8 +141,9 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Output>, BadOutput> {
         if name.is_empty() {
             return Err(bad("has no name before its value; write `name=value`"));
         }
-        if name.chars().any(char::is_control) {
-            return Err(bad("has a control character in its name"));
+        if !parameter::is_name(name) {
+            let rule = parameter::NAME_RULE;
+            return Err(bad(&format!("`{}` is no name for a parameter: {rule}", shown(name))));
         }
         let value = if heredoc {
             let text = lines.until(line[place + 2..].trim(), number)?;
@@ -103,16 +155,16 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Output>, BadOutput> {
     }
     let size: usize = values.iter().map(|(name, value)| name.len() + value.spelled().len()).sum();
     if size > OUTCOME_BYTES_MAX {
-        return Err(too_large("spelled as JSON holds more"));
+        return Err(too_large(Place::File, "spelled as JSON holds more", OUTCOME_BYTES_MAX));
     }
     let output = |(name, value)| Output { name: Arc::from(name), value, way: OutputWay::File };
     Ok(values.into_iter().map(output).collect())
 }
 
-fn too_large(what: &str) -> BadOutput {
-    let most = OUTCOME_BYTES_MAX >> 10;
+fn too_large(place: Place, what: &str, most: usize) -> BadOutput {
+    let most = most >> 10;
     let reason = format!("{what} than {most} KiB; write large data to a file and its name here");
-    BadOutput { line: None, reason }
+    BadOutput { place, reason }
 }
 
 /// Lines ended by LF or CRLF; the last may go without.
@@ -136,7 +188,7 @@ impl<'a> Lines<'a> {
         match std::str::from_utf8(line) {
             Ok(line) => Ok(Some(line)),
             Err(_) => Err(BadOutput {
-                line: Some(self.number),
+                place: Place::Line(self.number),
                 reason: "is not UTF-8; outputs are text, such as `name=value`".to_owned(),
             }),
         }
@@ -144,7 +196,7 @@ impl<'a> Lines<'a> {
 
     /// The lines before `end`, which stands alone in a line.
     fn until(&mut self, end: &str, opened: usize) -> Result<String, BadOutput> {
-        let bad = |reason| BadOutput { line: Some(opened), reason };
+        let bad = |reason| BadOutput { place: Place::Line(opened), reason };
         if end.is_empty() {
             return Err(bad("names no end after `<<`; write `name<<END`".to_owned()));
         }
@@ -176,9 +228,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(file: &[u8], line: Option<usize>, reason: &str) {
+    fn refused(file: &[u8], place: Place, reason: &str) {
         let bad = parse(file).unwrap_err();
-        assert_eq!(bad.line, line, "{bad}");
+        assert_eq!(bad.place, place, "{bad}");
         assert!(bad.reason.contains(reason), "{bad}");
     }
 
@@ -209,7 +261,7 @@ mod tests {
         check(b"a=1\r\na=2\r\n\r\nb=x\r\na=3", &[("a", "3"), ("b", "\"x\"")]);
         check(b"", &[]);
         check(b"\n\n", &[]);
-        check(b" a b = 1", &[("a b", "1")]);
+        check(b" a-b = 1", &[("a-b", "1")]);
     }
 
     #[test]
@@ -218,17 +270,25 @@ mod tests {
         check(b"a<<EOF\r\n{\r\n\"x\": 1}\r\nEOF", &[("a", "{\"x\": 1}")]);
         check(b"a<<E\nE\n", &[("a", "\"\"")]);
         check(b"a=1<<2\n", &[("a", "\"1<<2\"")]);
-        refused(b"x=1\na<<EOF\none\nEOF2\n", Some(2), "no line `EOF`");
-        refused(b"a<<\none\n", Some(1), "names no end");
+        refused(b"x=1\na<<EOF\none\nEOF2\n", Place::Line(2), "no line `EOF`");
+        refused(b"a<<\none\n", Place::Line(1), "names no end");
     }
 
     #[test]
     fn a_bad_line_is_named() {
-        refused(b"a=1\nno value\n", Some(2), "no `=`");
-        refused(b"\n\n=1\n", Some(3), "no name");
-        refused(b"  =1\n", Some(1), "no name");
-        refused(b"a=1\nb=\xff\n", Some(2), "not UTF-8");
-        refused(b"a\x07b=1\n", Some(1), "control");
+        refused(b"a=1\nno value\n", Place::Line(2), "no `=`");
+        refused(b"\n\n=1\n", Place::Line(3), "no name");
+        refused(b"  =1\n", Place::Line(1), "no name");
+        refused(b"a=1\nb=\xff\n", Place::Line(2), "not UTF-8");
+        let rule = "is no name for a parameter: a name has no spaces";
+        refused(b"a\x07b=1\n", Place::Line(1), &format!("`a\\u{{7}}b` {rule}"));
+        refused(b"a b=1\n", Place::Line(1), &format!("`a b` {rule}"));
+        refused(b"ok=1\r\na\0=1\r\n", Place::Line(2), &format!("`a\\u{{0}}` {rule}"));
+        refused(b"x y<<END\nEND\n", Place::Line(1), &format!("`x y` {rule}"));
+        let long = "n".repeat(300);
+        let short = "n".repeat(60);
+        refused(format!("{long}=1").as_bytes(), Place::Line(1), &format!("`{short}…` {rule}"));
+        refused(b"\x7fELF\x02\x01\x00=\xd0", Place::Line(1), "not UTF-8");
     }
 
     #[test]
@@ -238,33 +298,63 @@ mod tests {
             format!("a={}\n", "x".repeat(most)).as_bytes(),
             &[("a", &format!("\"{}\"", "x".repeat(most)))],
         );
-        refused(format!("a={}\n", "x".repeat(most + 3)).as_bytes(), None, "64 KiB");
-        refused(format!("a={}\n", "é".repeat(most / 3)).as_bytes(), None, "64 KiB");
+        refused(format!("a={}\n", "é".repeat(most / 3)).as_bytes(), Place::File, "64 KiB");
+    }
+
+    /// `leave` puts something in the place of the file, or nothing.
+    #[track_caller]
+    fn check_left(leave: impl FnOnce(&Path), expected: Result<usize, &str>) {
+        let directory = crate::testing::Directory::new();
+        let path = directory.path().join("out");
+        leave(&path);
+        match (collect(&path, None), expected) {
+            (Ok(outputs), Ok(count)) => assert_eq!(outputs.len(), count),
+            (Err(bad), Err(reason)) => assert!(bad.reason.contains(reason), "{bad}"),
+            (found, _) => panic!("{found:?}"),
+        }
+        assert!(path.symlink_metadata().is_err(), "it is removed");
     }
 
     #[test]
     fn what_is_no_file_is_not_waited_for() {
+        let mode = Mode::RUSR | Mode::WUSR;
+        let fifo = |path: &Path| {
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
+        };
+        check_left(|_| (), Ok(0));
+        check_left(|path| fs::write(path, "a=1").unwrap(), Ok(1));
+        check_left(fifo, Err("no plain file"));
+        check_left(|path| fs::create_dir_all(path.join("a/b")).unwrap(), Err("no plain file"));
+        let link = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        check_left(link, Err("symbolic link"));
+        let endless = |path: &Path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap();
+        check_left(endless, Err("64 KiB"));
+        check_left(|path| fs::write(path, "a=".repeat(1 << 19)).unwrap(), Err("64 KiB"));
+    }
+
+    #[test]
+    fn lines_win_over_variables_and_both_have_one_bound() {
         let directory = crate::testing::Directory::new();
         let path = directory.path().join("out");
-        assert_eq!(read(&path), Ok(None));
-        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        assert!(read(&path).unwrap_err().reason.contains("symbolic link"));
-        remove(&path);
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::FileType::Fifo,
-            Mode::RUSR | Mode::WUSR,
-            0,
-        )
-        .unwrap();
-        assert!(read(&path).unwrap_err().reason.contains("no plain file"));
-        remove(&path);
-        fs::create_dir_all(path.join("a/b")).unwrap();
-        assert!(read(&path).unwrap_err().reason.contains("no plain file"));
-        remove(&path);
-        assert!(!path.exists());
-        fs::write(&path, "a=1").unwrap();
-        assert_eq!(read(&path).unwrap().unwrap().len(), 1);
+        let leave = |lines: &str, exports: &str| {
+            fs::write(&path, lines).unwrap();
+            fs::write(exports::file(&path), exports).unwrap();
+            let collected = collect(&path, Some(&Scope::default()));
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+            collected
+        };
+        let all = leave("x=1\nb=2\n", "export MAGNUS_PRM_x=9\nexport MAGNUS_PRM_a=3\n").unwrap();
+        let all: Vec<_> =
+            all.iter().map(|one| (&*one.name, one.value.spelled(), one.way)).collect();
+        use OutputWay::{File, Variable};
+        assert_eq!(all, [("a", "3", Variable), ("b", "2", File), ("x", "1", File)]);
+        let half = "x".repeat(OUTCOME_BYTES_MAX / 2);
+        let exports = format!("export DAGMAR_PRM_b={half}");
+        let bad = leave(&format!("a={half}\n"), &exports).unwrap_err().to_string();
+        assert!(bad.starts_with("the outputs of this step: hold more than 64 KiB; "), "{bad}");
+        fs::create_dir(exports::file(&path)).unwrap();
+        let bad = collect(&path, Some(&Scope::default())).unwrap_err().to_string();
+        assert!(bad.starts_with("what this script exports: is no plain file"), "{bad}");
     }
 }

@@ -1,17 +1,12 @@
 //! The parameters of one scope as a task reads them: a JSON file, and variables for a shell.
 
+use std::sync::Arc;
+
 use dagmar_common::limits::{ENVIRONMENT_BYTES_MAX, ENVIRONMENT_VALUE_BYTES_MAX};
+use dagmar_common::parameter::{PREFIXES, is_hidden};
 use dagmar_common::value::Value;
 use dagmar_common::view::Scope;
 use dagmar_supervisor::packed::{Packed, can_be_name};
-
-/// Under each of these stands every parameter, spelled as JSON.
-const PREFIXES: [&str; 3] = ["DAGMAR_PRM_", "MAGNUS_PRM_", "RUNNABLE_PRM_"];
-
-/// True for a variable that would be taken for a parameter of the task.
-pub fn is_parameter_name(name: &str) -> bool {
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
 
 /// The text of `$DAGMAR_PARAMETERS`: one object, names in order.
 pub fn file_text(scope: &Scope) -> String {
@@ -28,8 +23,32 @@ pub fn file_text(scope: &Scope) -> String {
     text
 }
 
-/// Adds the variables of all parameters, in order of names. What is too large for an environment
-/// stands in the file only, all forms of it, so that no form disagrees with another.
+/// The items of the maps around a task as Magnus said them: `{"chunk": 1}`, outermost first. Of
+/// two maps with one name for their items the inner one is told. None outside of maps, and for
+/// what is too large for an environment.
+pub fn items_text(scope: &Scope, names: &[Arc<str>]) -> Option<String> {
+    let mut items: Vec<(&str, &Value)> = Vec::new();
+    // A frame's base holds its item; beneath it lies what its map sees.
+    let mut frame = scope.base.as_deref();
+    for name in names.iter().rev() {
+        let own = frame?;
+        if !items.iter().any(|(known, _)| **known == **name) {
+            items.push((name, own.overlay.get(name)?.1));
+        }
+        frame = own.base.as_deref().and_then(|around| around.base.as_deref());
+    }
+    items.reverse();
+    let items = items
+        .iter()
+        .map(|(name, value)| format!("{}: {}", Value::text(name).spelled(), value.spelled()));
+    let items: Vec<String> = items.collect();
+    let text = format!("{{{}}}", items.join(", "));
+    (!items.is_empty() && text.len() <= ENVIRONMENT_VALUE_BYTES_MAX).then_some(text)
+}
+
+/// Adds the variables of all parameters, under each prefix and plain, in order of names. What is
+/// too large for an environment stands in the file only, all forms of it, so that no form
+/// disagrees with another.
 pub fn add_variables(scope: &Scope, entries: &mut Packed) {
     let mut room = ENVIRONMENT_BYTES_MAX;
     for (name, value) in scope.flatten() {
@@ -58,21 +77,16 @@ fn size_of(name: &str, spelled: &str, bare: Option<&str>) -> usize {
     PREFIXES.iter().map(|prefix| each(prefix)).sum::<usize>() + plain
 }
 
-/// A name that a shell takes as a variable, and that decides over no program: a parameter called
-/// PATH is no reason for a task to find none.
+/// A name that a shell takes as a variable, and that decides over no program.
 fn is_plain_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     let valid = first && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let kept = matches!(name, "PATH" | "HOME")
-        || ["LD_", "PYTHON", "DAGMAR_"].iter().any(|prefix| name.starts_with(prefix));
-    valid && !kept
+    valid && !is_hidden(name)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use dagmar_common::view::View;
 
     use super::*;
@@ -117,6 +131,30 @@ mod tests {
             check(&given, &format!("DAGMAR_PRM_{name}"), Some("\"x\""));
         }
         check(&variables(&[("path", Value::text("x"))]), "path", Some("x"));
+    }
+
+    #[test]
+    fn items_are_told_as_magnus_told_them() {
+        fn own(name: &str, value: &str, base: Option<Scope>) -> Scope {
+            let base = base.map(Arc::new);
+            Scope { base, ..scope(&[(name, Value::from_loose(value))]) }
+        }
+        let names = |all: &[&str]| all.iter().map(|name| Arc::from(*name)).collect::<Vec<_>>();
+        let initial = own("a", "0", None);
+        assert_eq!(items_text(&own("b", "1", Some(initial.clone())), &[]), None);
+        // What a step wrote over an item's name is no item.
+        let item = own("a", "{\"k\":1}", Some(own("c", "2", Some(initial))));
+        let in_one = own("a", "written", Some(item));
+        let one = items_text(&in_one, &names(&["a"]));
+        assert_eq!(one.as_deref(), Some(r#"{"a": {"k": 1}}"#));
+        let in_two = |name| own("z", "9", Some(own(name, "\"x y\"", Some(in_one.clone()))));
+        let two = items_text(&in_two("b"), &names(&["a", "b"]));
+        assert_eq!(two.as_deref(), Some(r#"{"a": {"k": 1}, "b": "x y"}"#));
+        let inner = items_text(&in_two("a"), &names(&["a", "a"]));
+        assert_eq!(inner.as_deref(), Some(r#"{"a": "x y"}"#));
+        let large = format!("\"{}\"", "y".repeat(ENVIRONMENT_VALUE_BYTES_MAX));
+        let large = own("z", "9", Some(own("a", &large, None)));
+        assert_eq!(items_text(&large, &names(&["a"])), None);
     }
 
     #[test]

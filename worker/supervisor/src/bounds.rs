@@ -27,6 +27,10 @@ pub const WATCH_AFTER_US: u64 = 5_000;
 /// Events that nobody waits for, such as starts, travel with the next urgent one or after this.
 pub const LAZY_FLUSH_US: u64 = 5_000;
 
+/// While as many tasks wait here as can run, nothing starves if what is told of others waits so
+/// long: the ends of short tasks then share one message.
+pub const BUSY_FLUSH_US: u64 = 2_000;
+
 /// How long a pipe that outlives its task's leader is still read, so that the `tee` behind a
 /// `>(tee log)` may finish; then the rest of the group is killed.
 pub const LINGER_US: u64 = 250_000;

@@ -1,6 +1,5 @@
 //! The way to the daemon: one connection at a time, and what happens while there is none.
 
-use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use rustix::net::sockopt::socket_peercred;
@@ -8,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use crate::bounds::{EXCLUSIVE_GRACE_US, EXCLUSIVE_LEFT_US};
 use crate::protocol::{Cause, Event, Exited, Frames, Held, OnClose};
-use crate::serve::{CONTROL, Supervisor};
+use crate::serve::Supervisor;
 
 impl Supervisor {
     /// True if this supervisor goes on without its daemon.
@@ -44,15 +43,13 @@ impl Supervisor {
             if !is_ours(&control) || self.closing {
                 continue;
             }
-            let both = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-            if epoll::add(self.epoll(), &control, EventData::new_u64(CONTROL), both).is_err() {
+            if !self.hear_control(&control) {
                 continue;
             }
             self.drop_control();
             self.control = Some(control);
             self.is_listed = false;
             self.gives_up_at = None;
-            self.hear_control();
         }
     }
 
@@ -90,7 +87,11 @@ impl Supervisor {
 
     /// Tells how a task ended; again to every daemon that comes, until one has heard it.
     pub(crate) fn tell_end(&mut self, end: End) {
-        self.outgoing.push(&end.event());
+        self.tell_end_by(end, 0);
+    }
+
+    pub(crate) fn tell_end_by(&mut self, end: End, by: u64) {
+        self.outgoing.push_lazily(&end.event(), by);
         if self.on_close != OnClose::Kill {
             self.unheard.insert(end.fence(), end);
         }

@@ -14,6 +14,9 @@ use crate::serve::Supervisor;
 pub fn kill_everything(supervisor: &mut Supervisor) {
     let give_up_at = clock::boot_us() + END_WITHIN_US;
     supervisor.closing = true;
+    for slot in supervisor.places.take_back_all() {
+        supervisor.tasks.remove(slot);
+    }
     for slot in supervisor.tasks.slots() {
         // What waits in the queue never begins; what begins meanwhile is found below.
         if supervisor.spawners.take_back(slot) {

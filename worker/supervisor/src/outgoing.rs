@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
-use crate::bounds::{LAZY_FLUSH_US, OUTGOING_BYTES_MAX};
+use crate::bounds::OUTGOING_BYTES_MAX;
 use crate::protocol::{Event, EventBatch};
 
 #[derive(Default)]
@@ -27,10 +27,10 @@ impl Outgoing {
         self.due = Some(0);
     }
 
-    /// It may wait a little for others.
-    pub fn push_lazily(&mut self, event: &Event<'_>, now: u64) {
+    /// It may wait until `by` for others.
+    pub fn push_lazily(&mut self, event: &Event<'_>, by: u64) {
         self.batch.push(event);
-        self.due.get_or_insert(now + LAZY_FLUSH_US);
+        self.leave_by(by);
     }
 
     /// For outputs, which are read straight into it; `grew_from` follows.
@@ -42,10 +42,14 @@ impl Outgoing {
         self.batch.bytes().len()
     }
 
-    pub fn grew_from(&mut self, before: usize) {
+    pub fn grew_from(&mut self, before: usize, by: u64) {
         if self.batch_len() > before {
-            self.due = Some(0);
+            self.leave_by(by);
         }
+    }
+
+    fn leave_by(&mut self, by: u64) {
+        self.due = Some(self.due.map_or(by, |due| due.min(by)));
     }
 
     pub fn is_full(&self) -> bool {
@@ -69,6 +73,10 @@ impl Outgoing {
     pub fn push_backlog(&mut self) {
         let backlog = std::mem::take(&mut self.backlog);
         self.batch.append(&backlog);
+    }
+
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     pub fn unblock(&mut self) {

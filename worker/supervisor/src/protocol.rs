@@ -28,9 +28,10 @@ pub enum Request<'a> {
     ///
     /// Every process of this supervisor will carry the mark in its environment, as
     /// `DAGMAR_SUPERVISOR`; it is the daemon's to choose, so that it knows it even if it never
-    /// hears an answer.
+    /// hears an answer. Tasks that together want more than `cpu_millis` wait for each other.
     Hello {
         on_close: OnClose,
+        cpu_millis: u32,
         mark: &'a [u8],
     },
     /// Variables that many tasks share, under a number; entries here stand over those of `over`.
@@ -80,7 +81,7 @@ pub enum OnClose {
     Keep { for_us: u64 },
 }
 
-/// One process to start.
+/// One process to start, as soon as the cpus that it wants are free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spawn<'a> {
     pub fence: u64,
@@ -98,6 +99,8 @@ pub struct Spawn<'a> {
     pub output_max: u64,
     /// Started only under a deadline, stopped at it, and killed if this supervisor dies.
     pub exclusive: bool,
+    /// What wants more than there is runs alone; what wants none never waits.
+    pub cpu_millis: u32,
 }
 
 /// What a supervisor says.
@@ -191,7 +194,7 @@ pub enum StartStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     pub fence: u64,
-    /// None: waits for a spawn thread.
+    /// None: waits for cpus or a spawn thread.
     pub began: Option<Started>,
     /// Why it is being stopped, if it is.
     pub cause: Cause,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use crate::clock;
 use crate::control::End;
 use crate::protocol::{Cause, Event, Request, Spawn};
 use crate::serve::{Supervisor, Which, token};
@@ -48,9 +49,10 @@ impl Supervisor {
             return Err(());
         }
         match request {
-            Request::Hello { on_close, mark } => {
+            Request::Hello { on_close, cpu_millis, mark } => {
                 self.greeted = true;
                 self.on_close = on_close;
+                self.places.resize(cpu_millis);
                 // Processes carry the first one.
                 if self.environments.mark().is_empty() {
                     self.environments.set_mark(mark);
@@ -58,12 +60,13 @@ impl Supervisor {
                 if self.is_listed {
                     self.welcome();
                 }
+                self.begin_waiting();
             }
             Request::Environment { number, over, entries } => {
                 self.environments.define(number, over, entries);
             }
             Request::Forget { number } => self.environments.forget(number),
-            Request::Spawn(spawn) => self.start(&spawn, now),
+            Request::Spawn(spawn) => self.start(&spawn),
             Request::Stop { fence, grace_us } => {
                 self.ask_fence(fence, Asked::Stop { grace_us }, now);
             }
@@ -77,6 +80,7 @@ impl Supervisor {
             }
             Request::Shutdown { grace_us } => {
                 self.closing = true;
+                self.take_back_waiting();
                 for slot in self.tasks.slots() {
                     self.ask(slot, Asked::Shutdown { grace_us }, now);
                 }
@@ -85,7 +89,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start(&mut self, spawn: &Spawn<'_>, now: u64) {
+    fn start(&mut self, spawn: &Spawn<'_>) {
         let environment = self.environments.get(spawn.environment);
         let Some(environment) = environment.filter(|_| !self.closing) else {
             self.outgoing.push(&Event::Refused { fence: spawn.fence, started: false });
@@ -96,13 +100,8 @@ impl Supervisor {
             self.outgoing.push(&Event::Refused { fence: spawn.fence, started: true });
             return;
         }
-        if spawn.exclusive && !self.may_begin_exclusive(now) {
-            self.tell_end(End::NeverBegan { fence: spawn.fence });
-            return;
-        }
         let slot = self.tasks.insert(Task::new(spawn));
-        self.outstanding += 1;
-        self.spawners.push(Job {
+        let job = Job {
             slot,
             guarded: spawn.exclusive.then(|| (self.environments.mark().to_vec(), spawn.fence)),
             token: token(slot, Which::Process),
@@ -110,7 +109,34 @@ impl Supervisor {
             additions: spawn.additions.to_packed(),
             directory: spawn.directory.to_packed(),
             words: spawn.words.to_packed(),
-        });
+        };
+        self.places.wait(spawn.cpu_millis, job);
+        self.begin_waiting();
+    }
+
+    /// Hands to the spawn threads whatever has its cpus now.
+    pub(crate) fn begin_waiting(&mut self) {
+        while let Some(job) = self.places.next() {
+            if job.guarded.is_some() && !self.may_begin_exclusive(clock::boot_us()) {
+                self.begins_no_more(job.slot);
+                continue;
+            }
+            self.outstanding += 1;
+            self.spawners.push(job);
+        }
+    }
+
+    /// Its deadline came too near while it waited for its cpus.
+    fn begins_no_more(&mut self, slot: u32) {
+        let Some(task) = self.tasks.remove(slot) else { return };
+        self.places.release(task.cpu_millis);
+        self.tell_end(End::NeverBegan { fence: task.fence });
+    }
+
+    /// What takes no place any more; whoever waited for it begins.
+    pub(crate) fn leave_place(&mut self, cpu_millis: u32) {
+        self.places.release(cpu_millis);
+        self.begin_waiting();
     }
 
     /// Nothing to do for one that has ended: its exit is on its way.
@@ -120,14 +146,29 @@ impl Supervisor {
         }
     }
 
+    /// None of what waits for cpus begins any more.
+    fn take_back_waiting(&mut self) {
+        for slot in self.places.take_back_all() {
+            if let Some(task) = self.tasks.remove(slot) {
+                self.tell_end(End::NeverBegan { fence: task.fence });
+            }
+        }
+    }
+
     pub(crate) fn ask(&mut self, slot: u32, asked: Asked, now: u64) {
         let Some(task) = self.tasks.get(slot) else { return };
-        let fence = task.fence;
+        let (fence, cpu_millis) = (task.fence, task.cpu_millis);
         let Some(process) = &mut task.process else {
-            if self.spawners.take_back(slot) {
+            if self.places.take_back(slot) {
+                self.tasks.remove(slot);
+                self.tell_end(End::NeverBegan { fence });
+                // It may have held back smaller ones.
+                self.begin_waiting();
+            } else if self.spawners.take_back(slot) {
                 self.outstanding -= 1;
                 self.tasks.remove(slot);
                 self.tell_end(End::NeverBegan { fence });
+                self.leave_place(cpu_millis);
             } else {
                 task.asked = Some(asked);
             }

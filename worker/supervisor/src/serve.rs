@@ -9,7 +9,9 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec};
 use rustix::io::Errno;
 
-use crate::bounds::{ORPHANS_EVERY_US, TURN_BYTES_MAX, WATCH_AFTER_US};
+use crate::bounds::{
+    BUSY_FLUSH_US, LAZY_FLUSH_US, ORPHANS_EVERY_US, TURN_BYTES_MAX, WATCH_AFTER_US,
+};
 use crate::clock;
 use crate::control::End;
 use crate::end;
@@ -18,14 +20,17 @@ use crate::family::Orphans;
 use crate::fences::Started as StartedFences;
 use crate::outgoing::Outgoing;
 use crate::output::Turn;
+use crate::places::Places;
 use crate::protocol::{Event, Frames, OnClose, Started, Stream};
 use crate::spawn::{Begun, Finished, NotStarted, Spawners};
 use crate::table::Table;
 
 /// What epoll calls the files that are no task's.
-pub(crate) const CONTROL: u64 = u64::MAX;
+const CONTROL: u64 = u64::MAX;
 const BELL: u64 = u64::MAX - 1;
 const LISTENER: u64 = u64::MAX - 2;
+
+const CONTROL_READS: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
 
 /// What epoll calls the files of a task: its slot, and which of them.
 pub fn token(slot: u32, which: Which) -> u64 {
@@ -62,6 +67,7 @@ pub struct Supervisor {
     pub(crate) environments: Environments,
     pub(crate) started: StartedFences,
     pub(crate) tasks: Table,
+    pub(crate) places: Places,
     pub(crate) spawners: Spawners,
     /// Jobs whose result is not taken yet.
     pub(crate) outstanding: usize,
@@ -82,6 +88,8 @@ struct Polling {
     waste: Vec<u8>,
     orphans_at: u64,
     control_ready: bool,
+    /// Epoll is to tell when the control socket has room again.
+    asks_for_room: bool,
 }
 
 /// Why the loop ended.
@@ -99,8 +107,7 @@ impl Supervisor {
         let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let bell = Arc::new(bell);
         rustix::io::ioctl_fionbio(&control, true)?;
-        let both = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&*epoll, &control, EventData::new_u64(CONTROL), both)?;
+        epoll::add(&*epoll, &control, EventData::new_u64(CONTROL), CONTROL_READS)?;
         epoll::add(&*epoll, &*bell, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
         if let Some(listener) = &listener {
             rustix::io::ioctl_fionbio(listener, true)?;
@@ -120,6 +127,7 @@ impl Supervisor {
             environments: Environments::default(),
             started: StartedFences::default(),
             tasks: Table::default(),
+            places: Places::new(0),
             spawners: Spawners::start(epoll.clone(), bell.clone())?,
             outstanding: 0,
             outgoing: Outgoing::default(),
@@ -133,6 +141,7 @@ impl Supervisor {
                 waste: Vec::new(),
                 orphans_at: 0,
                 control_ready: true,
+                asks_for_room: false,
             },
         })
     }
@@ -173,10 +182,7 @@ impl Supervisor {
             self.stop_overdue(now);
             self.watch_grown(now);
             self.look_for_orphans(now);
-            if let Some(control) = &self.control
-                && self.outgoing.flush(now, control).is_err()
-                && !self.lose_control(now)
-            {
+            if self.flush(now).is_err() && !self.lose_control(now) {
                 return Ending::Closed;
             }
             if self.gives_up_at.is_some_and(|at| now >= at) {
@@ -186,6 +192,20 @@ impl Supervisor {
                 return Ending::Shutdown;
             }
         }
+    }
+
+    /// Room in the socket is asked for only while there is none: else every read of the daemon
+    /// would wake this loop.
+    fn flush(&mut self, now: u64) -> Result<(), Errno> {
+        let Some(control) = &self.control else { return Ok(()) };
+        self.outgoing.flush(now, control)?;
+        let blocked = self.outgoing.is_blocked();
+        if std::mem::replace(&mut self.polling.asks_for_room, blocked) == blocked {
+            return Ok(());
+        }
+        let flags = if blocked { CONTROL_READS | EventFlags::OUT } else { CONTROL_READS };
+        let data = EventData::new_u64(CONTROL);
+        epoll::modify(&*self.polling.epoll, control, data, flags)
     }
 
     fn timeout(&self, now: u64) -> Option<Timespec> {
@@ -230,13 +250,16 @@ impl Supervisor {
         }
     }
 
-    pub(crate) fn epoll(&self) -> &OwnedFd {
-        &self.polling.epoll
-    }
-
-    /// Something may have come before anybody looked.
-    pub(crate) fn hear_control(&mut self) {
+    /// False if nothing could ever be heard of it.
+    pub(crate) fn hear_control(&mut self, control: &OwnedFd) -> bool {
+        let data = EventData::new_u64(CONTROL);
+        if epoll::add(&*self.polling.epoll, control, data, CONTROL_READS).is_err() {
+            return false;
+        }
+        self.polling.asks_for_room = false;
+        // Something may have come before anybody looked.
         self.polling.control_ready = true;
+        true
     }
 
     /// Takes what the spawn threads have done.
@@ -265,7 +288,7 @@ impl Supervisor {
         let due = task.due();
         let asked = task.asked.take();
         let event = Event::Started(Started { fence, pid, wall_us, boot_us });
-        self.outgoing.push_lazily(&event, now);
+        self.outgoing.push_lazily(&event, now + LAZY_FLUSH_US);
         self.polling.young.push_back((boot_us + WATCH_AFTER_US, slot, fence));
         self.tasks.set_alarm(slot, due);
         if let Some(asked) = asked {
@@ -279,6 +302,12 @@ impl Supervisor {
             Some(_) => End::NeverBegan { fence: task.fence },
             None => End::NotStarted { fence: task.fence, step: failure.step, errno: failure.errno },
         });
+        self.leave_place(task.cpu_millis);
+    }
+
+    /// When something that was told now has to leave.
+    pub(crate) fn flush_by(&self, now: u64) -> u64 {
+        if self.places.another_round_waits() { now + BUSY_FLUSH_US } else { now }
     }
 
     /// Watches the pipes of what lives longer than a moment.
@@ -329,7 +358,7 @@ impl Supervisor {
             if self.tasks.get(slot).is_none_or(|task| task.fence != fence) {
                 continue;
             }
-            match self.read_pipe(slot, stream, TURN_BYTES_MAX) {
+            match self.read_pipe(slot, stream, TURN_BYTES_MAX, now) {
                 Turn::More => self.polling.readable.push_back((slot, fence, stream)),
                 Turn::Empty => self.unqueue(slot, stream),
                 Turn::Closed => self.settle(slot, now),
@@ -343,14 +372,15 @@ impl Supervisor {
         }
     }
 
-    pub(crate) fn read_pipe(&mut self, slot: u32, stream: Stream, budget: usize) -> Turn {
+    pub(crate) fn read_pipe(&mut self, slot: u32, stream: Stream, budget: usize, now: u64) -> Turn {
+        let by = self.flush_by(now);
         let Some(task) = self.tasks.get(slot) else { return Turn::Closed };
         let (fence, most) = (task.fence, task.output_max);
         let Some(process) = &mut task.process else { return Turn::Closed };
         let pipe = &mut process.pipes[stream as usize];
         let before = self.outgoing.batch_len();
         let turn = pipe.read(fence, most, budget, self.outgoing.batch(), &mut self.polling.waste);
-        self.outgoing.grew_from(before);
+        self.outgoing.grew_from(before, by);
         turn
     }
 

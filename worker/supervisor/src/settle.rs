@@ -32,10 +32,10 @@ impl Supervisor {
             family::kill(survivor.pid);
         }
         // While a daemon does not read, what a pipe still holds stays in it.
-        let drained = self.drain(slot);
+        let drained = self.drain(slot, now);
         let hangs = now >= killed + GONE_WITHIN_US;
         if drained && (survivors.is_empty() || hangs) {
-            self.tell_exit(slot, &ended);
+            self.tell_exit(slot, &ended, now);
         } else {
             self.tasks.set_alarm(slot, Some(now + KILLED_EVERY_US));
         }
@@ -44,7 +44,7 @@ impl Supervisor {
     /// True once the rest of the group is killed: when the streams are closed and nobody is to
     /// be waited for, or when its time is over.
     fn let_rest_end(&mut self, slot: u32, ended: &Ended, now: u64) -> bool {
-        self.drain(slot);
+        self.drain(slot, now);
         let Some(process) = self.process(slot) else { return false };
         let until = process.rest_until(ended);
         let (quiet, stopping) = (process.is_quiet(), process.is_stopping());
@@ -76,7 +76,7 @@ impl Supervisor {
     }
 
     /// False if there was no room for all that lies in the pipes.
-    fn drain(&mut self, slot: u32) -> bool {
+    fn drain(&mut self, slot: u32, now: u64) -> bool {
         for stream in [Stream::Stdout, Stream::Stderr] {
             if self.process(slot).is_none_or(|process| process.pipes[stream as usize].is_closed()) {
                 continue;
@@ -84,25 +84,29 @@ impl Supervisor {
             if self.outgoing.is_full() {
                 return false;
             }
-            self.read_pipe(slot, stream, DRAIN_BYTES_MAX);
+            self.read_pipe(slot, stream, DRAIN_BYTES_MAX, now);
         }
         true
     }
 
-    fn tell_exit(&mut self, slot: u32, ended: &Ended) {
+    fn tell_exit(&mut self, slot: u32, ended: &Ended, now: u64) {
         let Some(task) = self.tasks.remove(slot) else { return };
         let Some(mut process) = task.process else { return };
+        // Before the rest, so that the cpu that it leaves does not wait.
+        self.leave_place(task.cpu_millis);
         if let Some(guard) = process.guard.take() {
             guard.release();
         }
-        self.tell_end(End::Exited(Exited {
+        let by = self.flush_by(now);
+        let end = End::Exited(Exited {
             fence: task.fence,
             // Only what was reaped behind our back has no status; nobody here does that.
             exit: process.reap().unwrap_or(Exit::Signal(0)),
             cause: process.cause(),
             took_us: process.took_us(ended),
             dropped: process.dropped(),
-        }));
+        });
+        self.tell_end_by(end, by);
         if self.tasks.is_empty() {
             self.sweep_orphans();
         }

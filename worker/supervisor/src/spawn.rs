@@ -17,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use crate::bounds::SPAWN_THREADS;
 use crate::clock;
 use crate::environment::Environment;
+use crate::files::FileLimit;
 use crate::guard::Guard;
 use crate::packed::{Packed, PackedView};
 use crate::protocol::StartStep;
@@ -69,6 +70,7 @@ struct Shared {
     bell: Arc<OwnedFd>,
     null: OwnedFd,
     attributes: sys::Attributes,
+    files: FileLimit,
 }
 
 impl Spawners {
@@ -85,6 +87,7 @@ impl Spawners {
             bell,
             null,
             attributes,
+            files: FileLimit::of_this_process(),
         });
         for number in 0..SPAWN_THREADS {
             let shared = shared.clone();
@@ -144,6 +147,7 @@ impl Shared {
         };
         let (stdout, stdout_end) = pipe().map_err(no_files)?;
         let (stderr, stderr_end) = pipe().map_err(no_files)?;
+        self.files.make_room(&stderr_end);
         let files = [self.null.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()];
         let guard = self.guard(job)?;
         let (wall_us, boot_us) = (clock::wall_us(), clock::boot_us());
@@ -154,6 +158,7 @@ impl Shared {
                 return Err(could_not(directory, errno));
             }
         };
+        self.files.restore_for(pid);
         if let Some(guard) = &guard {
             guard.watch(pid.as_raw_nonzero().get().unsigned_abs());
         }

@@ -21,6 +21,7 @@ use crate::spawn::Begun;
 pub struct Task {
     pub fence: u64,
     pub output_max: u64,
+    pub cpu_millis: u32,
     time_limit_us: Option<u64>,
     grace_us: u64,
     pub exclusive: bool,
@@ -69,6 +70,7 @@ impl Task {
         Task {
             fence: spawn.fence,
             output_max: spawn.output_max,
+            cpu_millis: spawn.cpu_millis,
             time_limit_us: spawn.time_limit_us,
             grace_us: spawn.grace_us,
             exclusive: spawn.exclusive,

@@ -22,6 +22,8 @@ pub const DAEMON: &str = "__daemon";
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SECOND_US: u64 = 1_000_000;
+/// Of each daemon's supervisor; every task here wants 1,000.
+const CPUS: u32 = 4_000;
 
 /// A daemon that only passes on requests, and says in words what it hears.
 struct Daemon {
@@ -33,16 +35,21 @@ struct Daemon {
 impl Daemon {
     fn start(place: &Place) -> Self {
         let (tell, heard) = channel();
-        let supervisor =
-            Supervisor::start(&this_program(), place.mark.clone(), &place.tie(), move |said| {
+        let supervisor = Supervisor::start(
+            &this_program(),
+            place.mark.clone(),
+            CPUS,
+            &place.tie(),
+            move |said| {
                 word_of(said).map(|word| tell.send(word));
-            });
+            },
+        );
         Daemon { supervisor: supervisor.unwrap(), heard, held: Vec::new() }
     }
 
     fn adopt(place: &Place) -> Self {
         let (tell, heard) = channel();
-        let adopted = Supervisor::adopt(place.mark.clone(), &place.tie(), move |said| {
+        let adopted = Supervisor::adopt(place.mark.clone(), CPUS, &place.tie(), move |said| {
             word_of(said).map(|word| tell.send(word));
         });
         let (supervisor, held) = adopted.unwrap();
@@ -74,6 +81,7 @@ impl Daemon {
                 grace_us: SECOND_US,
                 output_max: 1 << 20,
                 exclusive,
+                cpu_millis: 1_000,
             }),
         ]);
     }

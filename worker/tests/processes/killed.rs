@@ -15,6 +15,9 @@ use crate::world::{World, alive, config, eventually, nobody_is_left, script};
 /// The role of a worker that will be killed: `__victim ROOT SIGN`.
 pub const VICTIM: &str = "__victim";
 
+/// Three for the trees, two for what is short.
+const CPU_MILLIS: u32 = 5_000;
+
 /// Trees that hide in every way, and short tasks beside them, so that something always begins.
 const HIDING: &str = "(setsid sh -c '(setsid sleep 1000 &); trap \"\" TERM; sleep 1000' &); \
                       sleep 1000 & exec sleep 1000";
@@ -23,7 +26,7 @@ pub fn victim(arguments: &[String]) -> ExitCode {
     let [root, sign] = arguments else { return ExitCode::FAILURE };
     let config = config(Path::new(root), sign);
     let (tell, reports) = std::sync::mpsc::channel();
-    let Ok(processes) = Processes::start(&config, move |reports| {
+    let Ok(processes) = Processes::start(&config, CPU_MILLIS, move |reports| {
         let _ = tell.send(reports);
     }) else {
         return ExitCode::FAILURE;
@@ -34,7 +37,8 @@ pub fn victim(arguments: &[String]) -> ExitCode {
         processes.run(&[script(fence, text)]);
     };
     (0..3).for_each(|_| run(HIDING));
-    (0..4).for_each(|_| run("true"));
+    // Some of them run, the rest waits at the supervisor.
+    (0..12).for_each(|_| run("true"));
     println!("up");
     let _ = std::io::stdout().flush();
     for reports in reports {

@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod exporting;
 mod kept;
 mod killed;
 mod misbehaving;
 mod ordinary;
+mod waiting;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +25,14 @@ const TESTS: &[(&str, fn())] = &[
     ("the_environment_is_what_was_promised", ordinary::the_environment_is_what_was_promised),
     ("outputs_come_from_their_file", ordinary::outputs_come_from_their_file),
     ("bad_outputs_fail_the_trial", ordinary::bad_outputs_fail_the_trial),
+    ("a_script_leaves_what_it_exports", exporting::a_script_leaves_what_it_exports),
+    ("a_script_is_asked_however_it_ends", exporting::a_script_is_asked_however_it_ends),
+    ("a_script_has_its_own_trap_too", exporting::a_script_has_its_own_trap_too),
+    ("a_script_says_what_it_always_said", exporting::a_script_says_what_it_always_said),
+    (
+        "a_script_that_cannot_tell_runs_all_the_same",
+        exporting::a_script_that_cannot_tell_runs_all_the_same,
+    ),
     ("what_cannot_start_says_why", ordinary::what_cannot_start_says_why),
     ("logs_are_read_live_and_after", ordinary::logs_are_read_live_and_after),
     ("a_fence_is_started_once", ordinary::a_fence_is_started_once),
@@ -30,6 +40,14 @@ const TESTS: &[(&str, fn())] = &[
     ("a_time_limit_ends_a_trial", ordinary::a_time_limit_ends_a_trial),
     ("a_cancelled_trial_may_tidy_up", ordinary::a_cancelled_trial_may_tidy_up),
     ("a_cancel_takes_back_what_waits", ordinary::a_cancel_takes_back_what_waits),
+    ("no_more_run_at_once_than_there_are_cpus", waiting::no_more_run_at_once_than_there_are_cpus),
+    ("what_waits_begins_in_its_turn", waiting::what_waits_begins_in_its_turn),
+    (
+        "what_waits_is_taken_back_and_its_time_does_not_run",
+        waiting::what_waits_is_taken_back_and_its_time_does_not_run,
+    ),
+    ("a_shutdown_begins_nothing_that_waits", waiting::a_shutdown_begins_nothing_that_waits),
+    ("files_are_raised_for_us_alone", ordinary::files_are_raised_for_us_alone),
     ("whoever_ignores_term_is_killed", misbehaving::whoever_ignores_term_is_killed),
     ("nobody_outlives_its_trial", misbehaving::nobody_outlives_its_trial),
     ("a_held_pipe_holds_up_nothing", misbehaving::a_held_pipe_holds_up_nothing),

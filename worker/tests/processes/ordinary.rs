@@ -45,7 +45,8 @@ pub fn the_environment_is_what_was_promised() {
         ]);
     });
     let text = r#"
-        echo "$DAGMAR_RUN $MAGNUS_RUN_ID $RUNNABLE_RUN_ID $DAGMAR_TAG $MAGNUS_RUN_TAG"
+        echo "$DAGMAR_RUN $MAGNUS_RUN_ID $RUNNABLE_RUN_ID"
+        echo "$DAGMAR_TAG $MAGNUS_RUN_TAG $RUNNABLE_RUN_TAG $RUNNABLE_STEP_ATTEMPT"
         echo "$DAGMAR_STEP $DAGMAR_ITEM $DAGMAR_ATTEMPT $DAGMAR_FENCE"
         echo "$DAGMAR_TRIAL $DAGMAR_IDEMPOTENCY_KEY"
         echo "$KEPT ${MAGNUS_PRM_old-unset}"
@@ -60,7 +61,8 @@ pub fn the_environment_is_what_was_promised() {
     world.run(&[start]);
     let outcome = world.outcome(5);
     let expected = [
-        "calm-run calm-run calm-run nightly nightly",
+        "calm-run calm-run calm-run",
+        "nightly nightly nightly 1",
         "square.2.step 2 1 5",
         "calm-run/square.2.step:1 calm-run/square.2.step",
         "kept unset",
@@ -231,4 +233,23 @@ pub fn a_cancel_takes_back_what_waits() {
         });
     }
     world.nobody_is_left();
+}
+
+/// More than fit under a low limit run at once, and each of them sees the limit as it was.
+pub fn files_are_raised_for_us_alone() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(64), ..before }).unwrap();
+    let mut world = World::new();
+    let text = "until [ -e gate ]; do sleep 0.05; done; ulimit -Sn";
+    let starts: Vec<_> = (1..=40).map(|fence| script(fence, text)).collect();
+    world.run(&starts);
+    (1..=40).for_each(|fence| world.begun(fence));
+    setrlimit(Resource::Nofile, before).unwrap();
+    std::fs::write(world.file("gate"), "").unwrap();
+    for fence in 1..=40 {
+        let outcome = world.outcome(fence);
+        assert_eq!(outcome.ending, Ending::Succeeded, "{}", outcome.last_lines);
+        assert_eq!(world.log(&outcome)[0], "64\n");
+    }
 }

@@ -20,6 +20,9 @@ use dagmar_worker::logs::{Stream, read};
 /// Nothing here takes so long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Cpus of a world in which nothing waits for them.
+pub const CPU_MILLIS: u32 = 1_000_000;
+
 pub struct World {
     pub processes: Option<Processes>,
     pub root: PathBuf,
@@ -35,6 +38,10 @@ impl World {
     }
 
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        World::of_cpus(CPU_MILLIS, change)
+    }
+
+    pub fn of_cpus(cpu_millis: u32, change: impl FnOnce(&mut Config)) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let sign = format!("world-{}-{number}", std::process::id());
@@ -43,7 +50,7 @@ impl World {
         let mut config = config(&root, &sign);
         change(&mut config);
         let (tell, reports) = channel();
-        let processes = Processes::start(&config, move |reports| {
+        let processes = Processes::start(&config, cpu_millis, move |reports| {
             let _ = tell.send(reports);
         });
         World { processes: Some(processes.unwrap()), root, reports, heard: Vec::new(), sign }
@@ -197,6 +204,7 @@ fn start(fence: u64, command: Command) -> Start {
             node: NodeNo(0),
             attempt: 1,
             indices: [2].into(),
+            items: Arc::default(),
             granted: LogIndex(1),
         },
         task: Arc::new(Task {

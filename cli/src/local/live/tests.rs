@@ -56,7 +56,7 @@ fn a_name_is_claimed_by_one_process_and_freed_by_its_death() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     assert_eq!(look(&project, &run), Ok(Some(Standing::Interrupted)));
-    assert_eq!(list(&project), Ok(vec![(run.clone(), Standing::Interrupted)]));
+    assert_eq!(list(&project), Ok(vec![(run.clone(), Ok(Standing::Interrupted))]));
     assert!(Live::claim(&project, &run).unwrap().is_none(), "an interrupted run keeps its name");
 
     let live = Live::adopt(&project, &run).unwrap().unwrap();

@@ -34,7 +34,7 @@ train-881           ● running      37/55  3m   3m12s  hello.yaml
 greedy-yonath-1608  ✗ failed       4/4    3m   1.2s   hello.yaml  1 failed
 etl-2041            ✓ done         4/4    3m   1.2s   hello.yaml
 score-77            ⊘ cancelled    4/4    3m   1.2s   hello.yaml  cancelled by …
-lost-1              ⏸ interrupted  37/55  3m   -      hello.yaml"
+lost-1              ⏸ interrupted  -      3m   -      hello.yaml"
     );
 }
 

@@ -4,10 +4,11 @@ use dagmar_common::graph::EdgeKind;
 use dagmar_common::ids::NodeNo;
 
 use super::cycle;
+use super::links::{self, Link, Links};
 use super::names::Names;
 use super::node_at;
 use crate::diagnostic::{Code, Finding, Report, shown};
-use crate::source::{Span, Spanned};
+use crate::source::Spanned;
 use crate::spec::{SectionSpec, StepSpec};
 
 /// How the steps of a section hang together.
@@ -17,42 +18,16 @@ pub(super) struct Plan {
     pub edges: Vec<(NodeNo, EdgeKind, NodeNo)>,
 }
 
-/// Edges in rows by their source, each with the reference that made it.
-pub(super) struct Links {
-    ends: Vec<usize>,
-    links: Vec<Link>,
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Link {
-    pub from: NodeNo,
-    pub kind: EdgeKind,
-    pub to: NodeNo,
-    pub span: Span,
-}
-
-impl Links {
-    pub fn of(&self, node: NodeNo) -> &[Link] {
-        let place = node.0 as usize;
-        let start = if place == 0 { 0 } else { self.ends[place - 1] };
-        &self.links[start..self.ends[place]]
-    }
-
-    pub fn nodes(&self) -> usize {
-        self.ends.len()
-    }
-}
-
 pub(super) fn plan<'t>(
     spec: &SectionSpec<'t>,
     names: &mut Names<'t>,
     report: &mut Report<'_>,
 ) -> Plan {
-    let links = resolve(spec, names, report);
+    let links = links::resolve(spec, names, report);
     let start = spec.start_at.map(|start| (start, find_start(spec, start, names, report)));
     let steps = &spec.steps;
     let mut reached: Vec<Option<Link>> = vec![None; names.count()];
-    for link in links.links.iter().filter(|link| link.kind != EdgeKind::Needs) {
+    for link in links.all().iter().filter(|link| link.kind != EdgeKind::Needs) {
         reached[link.to.0 as usize].get_or_insert(*link);
     }
     let heads: Vec<bool> = steps
@@ -76,84 +51,8 @@ pub(super) fn plan<'t>(
     if spec.start_at.is_none() || start.is_some() {
         report_unreached(steps, &chains, &links, &order, report);
     }
-    let edges = links.links.iter().map(|link| (link.from, link.kind, link.to)).collect();
+    let edges = links.all().iter().map(|link| (link.from, link.kind, link.to)).collect();
     Plan { heads, edges }
-}
-
-/// Every reference as a link; those that lead nowhere are reported and left out.
-fn resolve<'t>(spec: &SectionSpec<'t>, names: &mut Names<'t>, report: &mut Report<'_>) -> Links {
-    let mut links = Vec::new();
-    for (place, step) in spec.steps.iter().enumerate() {
-        let from = node_at(place);
-        for (kind, key, reference) in [
-            (EdgeKind::Next, "next", step.next),
-            (EdgeKind::OnFailure, "on_failure", step.on_failure),
-        ] {
-            let Some(reference) = reference else { continue };
-            match names.find(reference.value) {
-                Some(to) => links.push(Link { from, kind, to, span: reference.span }),
-                None => {
-                    let what = format!("`{key}` of `{}` names", shown(step.name.value));
-                    names.report_unknown(&what, reference, report);
-                }
-            }
-        }
-        resolve_needs(spec, step, node_at(place), names, &mut links, report);
-    }
-    // Only now are all implied terminals known. Stable: links of a node keep their order.
-    links.sort_by_key(|link| link.from);
-    let mut ends = Vec::with_capacity(names.count());
-    let mut end = 0;
-    for node in 0..names.count() {
-        while links.get(end).is_some_and(|link| link.from == node_at(node)) {
-            end += 1;
-        }
-        ends.push(end);
-    }
-    Links { ends, links }
-}
-
-fn resolve_needs<'t>(
-    spec: &SectionSpec<'t>,
-    step: &StepSpec<'t>,
-    node: NodeNo,
-    names: &mut Names<'t>,
-    links: &mut Vec<Link>,
-    report: &mut Report<'_>,
-) {
-    let Some(needs) = &step.needs else { return };
-    // Of this step only, so a fan-in of 200,000 stays linear.
-    let mut seen = std::collections::HashMap::with_capacity(needs.names.len());
-    for need in &needs.names {
-        let (name, span) = (shown(step.name.value), need.span);
-        let is_terminal_word = matches!(need.value, "success" | "fail");
-        let from = if is_terminal_word { None } else { names.find(need.value) };
-        if let Some(first) = seen.insert(need.value, span) {
-            let message = format!("step `{name}` needs `{}` twice", shown(need.value));
-            report.add(Finding::error(Code::Needs, span, message).note(first, "first here"));
-            continue;
-        }
-        match from {
-            Some(from) if from == node => {
-                let message = format!("step `{name}` needs itself");
-                report.add(Finding::error(Code::Needs, span, message));
-            }
-            Some(from)
-                if spec.steps.get(from.0 as usize).is_none_or(|step| step.kind.is_terminal()) =>
-            {
-                report_needed_terminal(&name, *need, report);
-            }
-            Some(from) => links.push(Link { from, kind: EdgeKind::Needs, to: node, span }),
-            None if is_terminal_word => report_needed_terminal(&name, *need, report),
-            None => names.report_unknown(&format!("step `{name}` needs"), *need, report),
-        }
-    }
-}
-
-fn report_needed_terminal(step: &str, need: Spanned<&str>, report: &mut Report<'_>) {
-    let message = format!("step `{step}` needs the terminal `{}`", shown(need.value));
-    let finding = Finding::error(Code::Needs, need.span, message);
-    report.add(finding.help("a terminal ends the section; name the step before it"));
 }
 
 fn find_start(
@@ -189,7 +88,7 @@ fn report_reached_heads(
     links: &Links,
     report: &mut Report<'_>,
 ) {
-    for link in links.links.iter().filter(|link| link.kind != EdgeKind::Needs) {
+    for link in links.all().iter().filter(|link| link.kind != EdgeKind::Needs) {
         let Some(step) = steps.get(link.to.0 as usize) else { continue };
         let (name, way) = (shown(step.name.value), word(link.kind));
         let from = shown(steps[link.from.0 as usize].name.value);

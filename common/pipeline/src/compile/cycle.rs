@@ -2,7 +2,7 @@
 
 use dagmar_common::ids::NodeNo;
 
-use super::chains::Links;
+use super::links::Links;
 use super::node_at;
 use crate::diagnostic::{Code, Finding, Report, shown};
 use crate::spec::StepSpec;

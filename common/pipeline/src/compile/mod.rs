@@ -2,6 +2,7 @@
 
 mod chains;
 mod cycle;
+mod links;
 mod lint;
 mod names;
 

@@ -7,6 +7,8 @@ pub use code::Code;
 
 use std::collections::HashSet;
 
+pub(crate) use dagmar_common::problem::shown;
+
 use crate::source::{Source, Span};
 
 /// Findings kept of one text; those beyond it are only counted.
@@ -260,26 +262,6 @@ fn excerpts(source: &Source<'_>, marks: Vec<(Span, Option<String>, bool)>) -> Ve
     all
 }
 
-/// A piece of somebody's text inside a message: in quotes or backticks, short, nothing hidden.
-pub(crate) fn shown(text: &str) -> String {
-    const MOST: usize = 60;
-    let mut out = String::new();
-    for (count, symbol) in text.chars().enumerate() {
-        if count == MOST {
-            out.push('…');
-            break;
-        }
-        let is_hidden = symbol.is_control()
-            || matches!(symbol, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{2069}' | '\u{61c}' | '\u{feff}');
-        match is_hidden {
-            true => out.extend(symbol.escape_default()),
-            false => out.push(symbol),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,12 +270,6 @@ mod tests {
     fn codes_are_given_once_and_in_order() {
         let numbers: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
-    }
-
-    #[test]
-    fn hidden_characters_are_written_out() {
-        assert_eq!(shown("a\u{202e}b\0\n"), "a\\u{202e}b\\u{0}\\n");
-        assert_eq!(shown(&"x".repeat(99)), format!("{}…", "x".repeat(60)));
     }
 
     #[test]

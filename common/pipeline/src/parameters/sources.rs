@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use dagmar_common::graph::is_parameter_name;
+use dagmar_common::parameter::{self, PREFIXES};
 use dagmar_common::value::Value;
 
 use super::{Declared, read_text};
@@ -14,9 +14,6 @@ use crate::suggest::did_you_mean;
 use crate::yaml::{self, View, to_json};
 
 type Values = BTreeMap<Arc<str>, Value>;
-
-/// The ancestors' first: of several prefixes the last one wins.
-const PREFIXES: [&str; 3] = ["MAGNUS_PRM_", "RUNNABLE_PRM_", "DAGMAR_PRM_"];
 
 /// A mapping from names to values, in YAML or JSON.
 pub(super) fn from_file(
@@ -39,7 +36,7 @@ pub(super) fn from_file(
         }
     };
     for (name, value) in map.iter() {
-        if !is_parameter_name(name.value) {
+        if !parameter::is_name(name.value) {
             let message = format!("`{}` is no name for a parameter", shown(name.value));
             report.add(Finding::error(Code::Declaration, name.span, message));
             continue;
@@ -64,19 +61,15 @@ pub(super) fn from_environment(
 ) {
     for prefix in PREFIXES {
         for (variable, text) in environment {
-            let Some(written) = variable.strip_prefix(prefix) else { continue };
-            let small = written.to_lowercase();
-            let is_ours = prefix == "DAGMAR_PRM_" || declared.find(written).is_some();
-            let name = if is_ours { written } else { small.as_str() };
-            if !is_parameter_name(name) {
-                continue;
-            }
-            match read_text(declared.kind_of(name), text) {
+            let is_known = |name: &str| declared.find(name).is_some();
+            let name = parameter::name_behind(prefix, variable, is_known);
+            let Some(name) = name.filter(|name| parameter::is_name(name)) else { continue };
+            match read_text(declared.kind_of(&name), text) {
                 Some(value) => {
                     values.insert(name.into(), value);
                 }
                 None => {
-                    let message = declared.mismatch(name, &format!("\"{}\"", shown(text)));
+                    let message = declared.mismatch(&name, &format!("\"{}\"", shown(text)));
                     let help = format!("it comes from the environment variable {variable}");
                     report_argument(Code::ParameterType, message, Some(help), report);
                 }
@@ -95,9 +88,9 @@ pub(super) fn from_arguments(
     let mut seen: HashMap<&str, &str> = HashMap::new();
     for argument in arguments {
         let pair = argument.split_once('=');
-        let Some((name, text)) = pair.filter(|(name, _)| is_parameter_name(name)) else {
+        let Some((name, text)) = pair.filter(|(name, _)| parameter::is_name(name)) else {
             let message = format!("-p {}: expected name=value", shown(argument));
-            let help = (pair.is_none() && is_parameter_name(argument))
+            let help = (pair.is_none() && parameter::is_name(argument))
                 .then(|| format!("such as `-p {argument}=1`"));
             report_argument(Code::ParameterArgument, message, help, report);
             continue;

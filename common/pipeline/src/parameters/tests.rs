@@ -65,7 +65,7 @@ fn refused(file: &str, environment: &[(&str, &str)], arguments: &[&str], expecte
 const REST: [&str; 6] = ["flag=false", "free=null", "list=[1]", "n=4", "name=\"x\"", "rate=0.5"];
 
 #[test]
-fn defaults_below_the_file_below_the_environment_below_arguments() {
+fn row_31_defaults_below_the_file_below_the_environment_below_arguments() {
     check("", &[], &["name=x"], &REST);
     let n = |value: &'static str| {
         let mut all = REST;

@@ -1,7 +1,7 @@
 //! What a task computes: a script for a shell, or the words of a program.
 
 use dagmar_common::graph::{Command, Function, Shell};
-use dagmar_common::limits::{COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX};
+use dagmar_common::limits::{COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, SCRIPT_BYTES_MAX};
 
 use super::fields::{Field, Fields};
 use super::keys;
@@ -70,7 +70,7 @@ fn read_command(field: Field<'_>, report: &mut Report<'_>) -> Option<Command> {
             None
         }
         View::Scalar(scalar) => {
-            if let Some(fault) = fault_of_word("`command`", scalar.text) {
+            if let Some(fault) = fault_of("`command`", scalar.text, SCRIPT_BYTES_MAX) {
                 refuse(scalar.span, fault, report);
                 return None;
             }
@@ -83,7 +83,8 @@ fn read_command(field: Field<'_>, report: &mut Report<'_>) -> Option<Command> {
                 let fault = match word.view() {
                     View::Scalar(scalar) if !scalar.is_null() => {
                         words.push(scalar.text.to_owned());
-                        fault_of_word(&format!("word {} of `command`", place + 1), scalar.text)
+                        let what = format!("word {} of `command`", place + 1);
+                        fault_of(&what, scalar.text, COMMAND_WORD_BYTES_MAX)
                     }
                     View::Broken => Some(String::new()),
                     _ => Some(format!("words of `command` are text, found {}", word.kind())),
@@ -110,13 +111,12 @@ fn read_command(field: Field<'_>, report: &mut Report<'_>) -> Option<Command> {
     }
 }
 
-fn fault_of_word(what: &str, text: &str) -> Option<String> {
+fn fault_of(what: &str, text: &str, most: usize) -> Option<String> {
     if text.contains('\0') {
         return Some(format!("{what} holds a NUL character"));
     }
     let bytes = text.len();
-    (bytes > COMMAND_WORD_BYTES_MAX)
-        .then(|| format!("{what} is {bytes} bytes long; limit {COMMAND_WORD_BYTES_MAX}"))
+    (bytes > most).then(|| format!("{what} is {bytes} bytes long; limit {most}"))
 }
 
 /// `package.module.function`, which no shell would find.

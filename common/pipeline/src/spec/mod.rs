@@ -3,6 +3,7 @@
 mod command;
 mod duration;
 mod fields;
+mod forms;
 mod keys;
 mod parameter;
 mod pipeline;

@@ -1,11 +1,12 @@
 //! Declared parameters: a plain value, or a mapping of type, default and description.
 
-use dagmar_common::graph::{ParameterKind, is_parameter_name};
+use dagmar_common::graph::ParameterKind;
+use dagmar_common::parameter;
 use dagmar_common::value::Value;
 use serde_json::Value as Json;
 
 use super::fields::{Field, Fields};
-use super::keys;
+use super::{forms, keys};
 use crate::diagnostic::{Code, Finding, Report, shown};
 use crate::source::Spanned;
 use crate::suggest::did_you_mean;
@@ -71,13 +72,13 @@ pub(crate) fn read<'t>(field: Field<'t>, report: &mut Report<'_>) -> Vec<Paramet
     let Some(map) = field.map(report) else { return Vec::new() };
     let mut parameters = Vec::with_capacity(map.len());
     for (name, value) in map.iter() {
-        if !is_parameter_name(name.value) {
+        if !parameter::is_name(name.value) {
             let message = format!("`{}` is no name for a parameter", shown(name.value));
             let finding = Finding::error(Code::Declaration, name.span, message);
-            report.add(finding.help("a name has no spaces, no `=` and no control characters"));
+            report.add(finding.help(parameter::NAME_RULE));
             continue;
         }
-        if is_hidden(name.value) {
+        if parameter::is_hidden(name.value) {
             let message = format!("tasks do not see `{}` under its plain name", name.value);
             let help = format!("they see `DAGMAR_PRM_{}`, and all in the file", name.value);
             let finding = Finding::warning(Code::HiddenParameter, name.span, message);
@@ -93,6 +94,7 @@ pub(crate) fn read<'t>(field: Field<'t>, report: &mut Report<'_>) -> Vec<Paramet
             }),
         });
     }
+    forms::check(parameters.iter().map(|parameter| parameter.name), report);
     parameters
 }
 
@@ -170,11 +172,4 @@ fn read_kind(field: Field<'_>, report: &mut Report<'_>) -> Option<ParameterKind>
     let finding = Finding::error(Code::Declaration, word.span, message);
     report.add(finding.help(help.unwrap_or(all)));
     None
-}
-
-/// Names of the environment that a parameter never stands over.
-fn is_hidden(name: &str) -> bool {
-    name == "PATH"
-        || name == "HOME"
-        || ["LD_", "PYTHON", "DAGMAR_"].iter().any(|prefix| name.starts_with(prefix))
 }

@@ -4,7 +4,7 @@ use dagmar_common::graph::{NameFault, check_step_name};
 use dagmar_common::limits::STEP_NAME_BYTES_MAX;
 
 use super::fields::{Field, Fields};
-use super::{PipelineSpec, SectionSpec, keys, parameter, step};
+use super::{PipelineSpec, SectionSpec, forms, keys, parameter, step};
 use crate::diagnostic::{Code, Finding, Report, shown};
 use crate::source::{Span, Spanned};
 use crate::suggest::nearest;
@@ -114,6 +114,7 @@ pub(crate) fn read_section<'t>(
         check_name(name, report);
         steps.push(step::read(name, value, is_magnus, report));
     }
+    forms::check(steps.iter().map(|step| step.name), report);
     Some(SectionSpec { span: field.key.span, start_at, steps })
 }
 

@@ -1,6 +1,7 @@
 //! One step of a section, of whatever type.
 
-use dagmar_common::graph::{Task, is_parameter_name};
+use dagmar_common::graph::Task;
+use dagmar_common::parameter;
 
 use super::fields::{Field, Fields};
 use super::keys::{self, Keys};
@@ -175,11 +176,11 @@ fn read_map<'t>(
 
 fn read_parameter_name<'t>(field: Field<'t>, report: &mut Report<'_>) -> Option<Spanned<&'t str>> {
     let name = field.text(report)?;
-    if is_parameter_name(name.value) {
+    if parameter::is_name(name.value) {
         return Some(name);
     }
     let message = format!("`{}` is no name for a parameter", shown(name.value));
     let finding = Finding::error(Code::Declaration, name.span, message);
-    report.add(finding.help("a name has no spaces, no `=` and no control characters"));
+    report.add(finding.help(parameter::NAME_RULE));
     None
 }

@@ -182,7 +182,7 @@ fn cycles_are_named_in_the_order_in_which_they_would_run() {
 }
 
 #[test]
-fn a_step_belongs_to_one_chain() {
+fn row_10_a_step_belongs_to_one_chain() {
     check(
         "steps:\n  a: {type: stub}\n  b: {type: stub, needs: [a], next: z}\n  \
          x: {type: stub, needs: [a], next: z}\n  z: {type: stub}\n",
@@ -200,6 +200,23 @@ fn a_step_belongs_to_one_chain() {
         "steps:\n  a: {type: stub, next: c}\n  b: {type: stub}\n  c: {type: stub, needs: [b]}\n",
         &["2:25 E0117 `c` has `needs` and is reached by `next` of `a`, too (leave out `next`, \
            and let `c` need `a`)"],
+    );
+}
+
+#[test]
+fn names_are_not_told_apart_by_their_unicode_form() {
+    check(
+        "parameters: {\"caf\u{e9}\": 1, \"cafe\u{301}\": 2, caf: 3}\nsteps:\n  \
+         \"\u{c5}\": {type: stub}\n  \"A\u{30a}\": {type: stub}\n  \"\u{212b}\": {type: stub}\n  \
+         \"\u{e5}\": {type: stub}\n",
+        &[
+            "1:25 E0103 `cafe\u{301}` stands twice, in two Unicode forms: cafe\\u{301} and \
+             caf\\u{e9} (write it the same way everywhere, or give one of them another name)",
+            "4:3 E0103 `A\u{30a}` stands twice, in two Unicode forms: A\\u{30a} and \\u{c5} \
+             (write it the same way everywhere, or give one of them another name)",
+            "5:3 E0103 `\u{212b}` stands twice, in two Unicode forms: \\u{212b} and \\u{c5} \
+             (write it the same way everywhere, or give one of them another name)",
+        ],
     );
 }
 
@@ -224,7 +241,7 @@ fn start_at_begins_by_itself() {
 }
 
 #[test]
-fn what_never_runs_is_a_warning() {
+fn row_15_what_never_runs_is_a_warning() {
     check(
         "start_at: a\nsteps:\n  a: {type: stub}\n  q: {type: stub, next: r}\n  r: {type: stub}\n  \
          n: {type: stub, needs: [a, r], next: m}\n  m: {type: stub}\n  fail: {type: fail}\n",

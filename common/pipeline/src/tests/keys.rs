@@ -216,7 +216,7 @@ fn commands() {
         &format!("[echo, {long}]"),
         &["2:23 E0123 word 2 of `command` is 200000 bytes long; limit 131071"],
     );
-    command(&format!("\"{long}\""), &["2:16 E0123 `command` is 200000 bytes long; limit 131071"]);
+    command(&format!("\"{long}\""), &["2:16 E0123 `command` is 200000 bytes long; limit 130048"]);
     let many = format!("{},", "x".repeat(100_000)).repeat(11);
     command(&format!("[{many}]"), &["2:7 E0123 `command` is 1100000 bytes long; limit 1048576"]);
     check(
@@ -240,8 +240,8 @@ fn maps() {
          max_parallel: 0\n    command: x\n    branch:\n      start: a\n      \
          steps: {a: {needs: [b]}}\n",
         &[
-            "4:17 E0130 `the list` is no name for a parameter (a name has no spaces, no `=` and \
-             no control characters)",
+            "4:17 E0130 `the list` is no name for a parameter (a name has no spaces, no `=`, \
+             no control characters, and at most 255 bytes)",
             "6:19 E0119 `max_parallel` wants a whole number from 1 to 4294967295, found `0`",
             "7:5 E0102 unknown key `command` in a map (`command` belongs to a task; put it into \
              the steps of the branch)",
@@ -264,8 +264,8 @@ fn declarations_of_parameters() {
     };
     declared(
         "\"A=B\": 1",
-        &["2:3 E0130 `A=B` is no name for a parameter (a name has no spaces, no `=` and no \
-           control characters)"],
+        &["2:3 E0130 `A=B` is no name for a parameter (a name has no spaces, no `=`, no control \
+           characters, and at most 255 bytes)"],
     );
     declared(
         "n: {type: integr, default: 3}",

@@ -97,8 +97,7 @@ fn write_attempt<W: Write>(
     time(json, "end_time", end)?;
     json.text_field("duration", &words::of_span(attempt.took))?;
     json.text_field("status", words::of_attempt(attempt.status))?;
-    let reason = attempt.reason.map(words::of_exit).unwrap_or_default();
-    json.text_field("message", &reason)?;
+    json.text_field("message", &words::of_cause(attempt))?;
     seen(json, attempt, page)?;
     json.text_field("worker", &attempt.worker)?;
     json.text_field("last_lines", &attempt.last_lines)?;

@@ -6,10 +6,14 @@ use crate::state::State;
 
 /// Units of one turn: a hop of a small run never waits for all of a large one.
 const TURN_UNITS: u32 = 64;
+/// While runs have something to do, the checks of staged graphs get one part in so many.
+const STAGED_SHARE: u32 = 4;
 
 impl State {
     pub(super) fn agenda(&mut self, entry: Entry, units: u32, out: &mut Applied) {
-        let mut left = units;
+        // Alone, a graph need not share with runs.
+        let share = if self.round.is_empty() { units } else { units / STAGED_SHARE };
+        let mut left = units - share + self.check_staged(share);
         while left > 0 {
             let Some(&slot) = self.round.front() else { return };
             // Alone, a run need not take turns.

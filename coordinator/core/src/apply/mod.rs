@@ -65,8 +65,8 @@ impl State {
         match command {
             Command::LeaderUp => self.leader_is_up(entry, out),
             Command::Continue => Reply::Done,
-            Command::Stage { digest, offset, total, bytes } => {
-                self.stage(digest, (offset, total), bytes)
+            Command::Stage { part, digest, offset, total, bytes } => {
+                self.stage((digest, part), (offset, total), bytes)
             }
             Command::Submit(submit) => self.submit(entry, submit, out),
             Command::Cancel { request, run, reason } => self.cancel(entry, request, &run, &reason),
@@ -78,7 +78,7 @@ impl State {
                 self.worker_suspended(entry, worker, session)
             }
             Command::WorkerLost { worker, started, unsent } => {
-                self.worker_lost(entry, worker, &started, &unsent, out)
+                self.worker_lost(entry, worker, (&started, &unsent), units, out)
             }
             Command::Outcomes { worker, outcomes } => {
                 *units += outcomes.len() as u32;
@@ -90,8 +90,8 @@ impl State {
             }
             Command::Archived { run } => self.archived(&run),
             Command::Drain { worker, is_on } => self.drain(worker, is_on, out),
-            Command::RemoveWorker { worker } => self.remove_worker(entry, worker, out),
-            Command::Restored { cluster } => self.restored(entry, cluster, out),
+            Command::RemoveWorker { worker } => self.remove_worker(entry, worker, units, out),
+            Command::Restored { cluster } => self.restored(entry, cluster, units, out),
         }
     }
 

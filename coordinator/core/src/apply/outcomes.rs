@@ -24,11 +24,12 @@ impl State {
         Reply::Done
     }
 
-    /// Recorded iff its fence is its trial's latest and the trial has no outcome.
+    /// Recorded iff its fence is its trial's latest and the trial has no outcome, or if it is this
+    /// very outcome that the trial has.
     fn outcome(&mut self, entry: Entry, by: WorkerNo, outcome: Outcome, out: &mut Applied) {
-        let fence = outcome.fence;
+        let (fence, digest) = (outcome.fence, outcome.digest());
         let Some(lease) = self.leases.get(fence).cloned() else {
-            out.effects.push(match self.leases.was_recorded(fence) {
+            out.effects.push(match self.leases.is_recorded(fence, digest) {
                 true => Effect::Recorded { worker: by, fence },
                 false => Effect::Refused { worker: by, fence },
             });
@@ -38,6 +39,7 @@ impl State {
             self.release(fence, &lease);
         }
         self.leases.remove(fence);
+        self.leases.record(fence, digest);
         if outcome.ending != Ending::Cancelled {
             self.schedule.classes[lease.class as usize].took(outcome.took);
         }

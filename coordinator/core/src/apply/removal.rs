@@ -16,7 +16,9 @@ impl State {
         self.schedule.fresh.insert(worker);
         if is_on {
             self.unreserve_worker(worker);
-            self.fences_of(worker).into_iter().for_each(|fence| self.recall_one(fence, out));
+            for (fence, _) in self.held_by(worker) {
+                self.recall_one(fence, out);
+            }
         }
         Reply::Done
     }
@@ -36,20 +38,22 @@ impl State {
         &mut self,
         entry: Entry,
         worker: WorkerId,
+        units: &mut u32,
         out: &mut Applied,
     ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
         if self.workers.get(worker).readiness != Readiness::Removed {
-            self.remove(entry, worker, out);
+            self.remove(entry, worker, units, out);
         }
         Reply::Done
     }
 
-    fn remove(&mut self, entry: Entry, worker: WorkerNo, out: &mut Applied) {
+    fn remove(&mut self, entry: Entry, worker: WorkerNo, units: &mut u32, out: &mut Applied) {
+        *units += self.workers.get(worker).leases;
         self.unreserve_worker(worker);
         let may_run_for = Some(self.workers.get(worker).lost_after);
-        let loss = Loss { started: true, counts: false, may_run_for };
-        for fence in self.fences_of(worker) {
+        for (fence, started) in self.held_by(worker) {
+            let loss = Loss { started, counts: false, may_run_for };
             self.lapse(entry, fence, Lapse::Lost(loss), out);
         }
         let row = self.workers.get_mut(worker);
@@ -64,6 +68,7 @@ impl State {
         &mut self,
         entry: Entry,
         cluster: ClusterId,
+        units: &mut u32,
         out: &mut Applied,
     ) -> Reply {
         if self.cluster == cluster {
@@ -72,7 +77,7 @@ impl State {
         self.cluster = cluster;
         for worker in (0..self.workers.rows.len() as u32).map(WorkerNo) {
             if self.workers.get(worker).readiness != Readiness::Removed {
-                self.remove(entry, worker, out);
+                self.remove(entry, worker, units, out);
             }
         }
         self.leases.begin_epoch();

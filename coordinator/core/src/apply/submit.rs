@@ -9,7 +9,7 @@ use dagmar_common::record::{Counts, RunStatus};
 use dagmar_common::value::Value;
 use dagmar_common::view::{Scope, View};
 
-use crate::command::{Payload, Submit};
+use crate::command::{Part, Payload, Submit};
 use crate::effect::{Applied, Effect, Event, Refusal, Reply};
 use crate::rules::Entry;
 use crate::state::State;
@@ -21,9 +21,14 @@ use crate::stored;
 impl State {
     pub(super) fn submit(&mut self, entry: Entry, submit: Submit, out: &mut Applied) -> Reply {
         let content = content_of(&submit);
-        self.once(entry, submit.request, content, |state| match state.accept(entry, submit, out) {
-            Ok((run, number)) => Reply::Submitted { run, number },
-            Err(refusal) => Reply::Refused(refusal),
+        self.once(entry, submit.request, content, |state| {
+            if state.staging.is_at_work(&submit.graph) {
+                return Reply::Later;
+            }
+            match state.accept(entry, submit, out) {
+                Ok((run, number)) => Reply::Submitted { run, number },
+                Err(refusal) => Reply::Refused(refusal),
+            }
         })
     }
 
@@ -42,8 +47,8 @@ impl State {
             };
         }
         let reply = act(self);
-        // What was not staged may be asked again under the same id once it is.
-        if !matches!(reply, Reply::Refused(Refusal::NotStaged)) {
+        // What was not staged or checked may be asked again under the same id once it is.
+        if !matches!(reply, Reply::Later | Reply::Refused(Refusal::NotStaged)) {
             self.requests.remember(entry.now, request, content, reply.clone());
         }
         reply
@@ -56,9 +61,8 @@ impl State {
         out: &mut Applied,
     ) -> Result<(RunId, RunNo), Refusal> {
         let id = self.free_name(&submit)?;
-        for payload in [&submit.graph, &submit.parameters] {
-            self.is_there(payload)?;
-        }
+        self.is_there(&submit.graph, Part::Graph)?;
+        self.is_there(&submit.parameters, Part::Parameters)?;
         let graph = self.shared_graph(submit.graph)?;
         let bytes = self.payload(submit.parameters)?;
         let parameters = stored::decode_parameters(&bytes)
@@ -115,16 +119,20 @@ impl State {
             self.staging.blobs.remove(&digest);
             return Ok(shared);
         }
-        let bytes = self.payload(payload)?;
-        let graph: Graph =
-            graph::decode(&bytes).map_err(|error| Refusal::BadGraph { why: error.to_string() })?;
+        let graph: Result<Graph, String> = match payload {
+            Payload::Inline(bytes) => graph::decode(&bytes).map_err(|error| error.to_string()),
+            Payload::Staged(digest) => self.staging.take_graph(digest).ok_or(Refusal::NotStaged)?,
+        };
+        let graph = graph.map_err(|why| Refusal::BadGraph { why })?;
         Ok(Arc::new(SharedGraph::new(graph, digest)))
     }
 
     /// Nothing is taken from the staging before all of it is there.
-    fn is_there(&self, payload: &Payload) -> Result<(), Refusal> {
+    fn is_there(&self, payload: &Payload, part: Part) -> Result<(), Refusal> {
         match payload {
-            Payload::Staged(digest) if !self.staging.is_whole(*digest) => Err(Refusal::NotStaged),
+            Payload::Staged(digest) if !self.staging.is_ready(*digest, part) => {
+                Err(Refusal::NotStaged)
+            }
             Payload::Staged(_) | Payload::Inline(_) => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dagmar_common::ids::{Fence, Incarnation, Session, WorkerId, WorkerNo};
-use dagmar_common::limits::LOST_AFTER;
+use dagmar_common::limits::{ENTRY_UNITS_MAX, LOST_AFTER, LOST_AFTER_MIN};
 
 use crate::command::WorkerHello;
 use crate::effect::{Applied, Effect, Reply};
@@ -49,22 +49,26 @@ impl State {
         row.incarnation = hello.incarnation;
         row.name = hello.name.into();
         row.labels = hello.labels.into();
-        let lost_after = hello.lost_after.unwrap_or(LOST_AFTER);
+        let lost_after = hello.lost_after.unwrap_or(LOST_AFTER).max(LOST_AFTER_MIN);
         row.lost_after = lost_after;
         let before = std::mem::replace(&mut row.cpu_millis, hello.cpu_millis);
         self.workers.capacity += u64::from(hello.cpu_millis);
         self.workers.capacity -= u64::from(before);
         self.suspend(worker, entry);
         if is_newer {
-            // In the process of its only coordinator all died with it, and was swept: no trial's
-            // fault, and nothing is left to wait for.
-            let may_run_for = hello.born_ready.is_none().then_some(lost_after);
-            let loss = Loss { started: true, counts: may_run_for.is_some(), may_run_for };
             let held: BTreeSet<Fence> = hello.held.iter().map(|held| held.fence).collect();
-            for fence in self.fences_of(worker) {
-                if !held.contains(&fence) {
-                    self.lapse(entry, fence, Lapse::Lost(loss), out);
-                }
+            for (fence, is_charged) in self.held_by(worker) {
+                let loss = match (hello.born_ready, held.contains(&fence)) {
+                    // In the process of its only coordinator all died with it, and was swept: no
+                    // trial's fault, and nothing is left to wait for. What it lists had begun.
+                    (Some(_), started) => Loss { started, counts: false, may_run_for: None },
+                    (None, true) => continue,
+                    (None, false) => {
+                        let may_run_for = Some(lost_after);
+                        Loss { started: is_charged, counts: true, may_run_for }
+                    }
+                };
+                self.lapse(entry, fence, Lapse::Lost(loss), out);
             }
             out.effects.push(Effect::Stale { worker });
         }
@@ -152,37 +156,44 @@ impl State {
         }
     }
 
-    /// Void unless the worker has been away for its `lost_after` of log time.
+    /// Void unless the worker has been away for its `lost_after` of log time, and where the entry
+    /// has no room for all of its leases: asked again, it is the first of another.
     pub(super) fn worker_lost(
         &mut self,
         entry: Entry,
         worker: WorkerId,
-        started: &[Fence],
-        unsent: &[Fence],
+        (started, unsent): (&[Fence], &[Fence]),
+        units: &mut u32,
         out: &mut Applied,
     ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
         let row = self.workers.get(worker);
         let Some(since) = row.away_since(self.reign) else { return Reply::Dropped };
-        if since + row.lost_after > entry.now {
+        let has_room = *units <= 1 || *units + row.leases <= ENTRY_UNITS_MAX;
+        if since + row.lost_after > entry.now || !has_room {
             return Reply::Dropped;
         }
+        *units += row.leases;
         self.suspend(worker, entry);
         self.workers.get_mut(worker).readiness = Readiness::Lost;
         let (started, unsent): (BTreeSet<_>, BTreeSet<_>) =
             (started.iter().collect(), unsent.iter().collect());
-        for fence in self.fences_of(worker) {
+        for (fence, is_charged) in self.held_by(worker) {
             // Not known to have started: the worker was not lost under it.
             let (started, unsent) = (started.contains(&fence), unsent.contains(&fence));
             let counts = started && !unsent;
+            let started = counts || (is_charged && !unsent);
             // It was away for so long that what was exclusive has stopped.
-            let loss = Loss { started: !unsent, counts, may_run_for: None };
+            let loss = Loss { started, counts, may_run_for: None };
             self.lapse(entry, fence, Lapse::Lost(loss), out);
         }
         Reply::Done
     }
 
-    pub(super) fn fences_of(&self, worker: WorkerNo) -> Vec<Fence> {
-        self.leases_of(worker).collect()
+    /// Its leases, and whether each has its worker's cpus. Where nobody knows better, such a one
+    /// had begun, and what was granted ahead of it had not. The end of one moves others up.
+    pub(super) fn held_by(&self, worker: WorkerNo) -> Vec<(Fence, bool)> {
+        let is_charged = |fence| self.leases.live(fence).is_some_and(|lease| lease.is_charged);
+        self.leases_of(worker).map(|fence| (fence, is_charged(fence))).collect()
     }
 }

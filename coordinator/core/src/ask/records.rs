@@ -13,8 +13,9 @@ use dagmar_common::record::{
 };
 use dagmar_common::time::{Span, WallTime};
 use dagmar_common::value::Value;
-use dagmar_common::view::View;
+use dagmar_common::view::{Rank, View};
 
+use crate::rules::end::rank_of;
 use crate::rules::items;
 use crate::state::State;
 use crate::state::node::{NONE, PastNode, Why};
@@ -48,8 +49,10 @@ struct Block {
     indices: Arc<[u32]>,
     /// What the composites around it saw, the outermost first.
     around: Arc<[View]>,
-    /// Values and parts of views that a record of this frame has told.
-    told: BTreeSet<usize>,
+    /// What a record of this frame has told: a name, and the place of who wrote it.
+    told: BTreeSet<(Arc<str>, Rank)>,
+    /// Parts of views of which all is told, by identity: they are only passed over.
+    passed: BTreeSet<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -103,7 +106,8 @@ impl Iterator for NodeRecords<'_> {
                     let record = self.run.node_record(self.state, block, no);
                     let map = self.run.facts(block.source, no).map;
                     if map != NONE && matches!(kind, NodeKind::Composite(_)) {
-                        let around = block.within(self.run, no);
+                        let seen = &self.run.maps.get(map).seen;
+                        let around = block.around.iter().chain([seen]).cloned().collect();
                         self.stack.push(Level::Items(Items::new(self.run, map, around)));
                     }
                     return Some(Entry::Node(record));
@@ -126,19 +130,8 @@ impl Iterator for NodeRecords<'_> {
 impl Block {
     fn new(source: Source, section: SectionNo, indices: Arc<[u32]>) -> Self {
         let around = Arc::default();
-        Block { source, section, next: 0, indices, around, told: BTreeSet::new() }
-    }
-
-    /// What the composite at `no` lets its frames see. Of one whose own frame has ended, no more
-    /// is known than what stands around that.
-    fn within(&self, run: &RunRow, no: NodeNo) -> Arc<[View]> {
-        match self.source {
-            Source::Open { first } => {
-                let view = &run.nodes.get(first + no.0).view;
-                self.around.iter().chain([view]).cloned().collect()
-            }
-            Source::Past { .. } => self.around.clone(),
-        }
+        let (told, passed) = (BTreeSet::new(), BTreeSet::new());
+        Block { source, section, next: 0, indices, around, told, passed }
     }
 
     /// All that a step saw beyond the run's initial values; where that is much, what no earlier
@@ -153,17 +146,19 @@ impl Block {
     }
 
     /// What of `view` no record of this frame has told yet. Parts that are told whole are skipped
-    /// by identity, so a view that many steps share costs once.
+    /// by identity, so a view that many steps share costs once; what is told does not depend on
+    /// what is shared.
     fn tell(&mut self, view: &View, untold: &mut Vec<(Arc<str>, Value)>) {
-        let (Some(identity), Some((name, _, value, left, right))) = (view.identity(), view.parts())
+        let (Some(identity), Some((name, rank, value, left, right))) =
+            (view.identity(), view.parts())
         else {
             return;
         };
-        if !self.told.insert(identity) {
+        if !self.passed.insert(identity) {
             return;
         }
         self.tell(left, untold);
-        if self.told.insert(value.spelled().as_ptr() as usize) {
+        if self.told.insert((name.clone(), rank)) {
             untold.push((name.clone(), value.clone()));
         }
         self.tell(right, untold);
@@ -388,28 +383,31 @@ impl RunRow {
             trials.push(row);
             trial = row.previous;
         }
-        let mut outputs: Vec<(Arc<str>, Value)> = Vec::new();
+        let mut outputs: Vec<(Arc<str>, Rank, Value)> = Vec::new();
         if is_map {
             let written = &self.maps.get(facts.map).written;
-            written.each(&mut |name, _, value| outputs.push((name.clone(), value.clone())));
+            written.each(&mut |name, rank, value| {
+                outputs.push((name.clone(), rank, value.clone()));
+            });
         } else if facts.status == NodeStatus::Succeeded {
             let rest = trials.first().and_then(|trial| trial.rest.as_deref());
             let written = rest.iter().flat_map(|rest| &rest.outputs);
-            outputs.extend(written.map(|one| (one.name.clone(), one.value.clone())));
+            let rank = |way| rank_of(section.rank(no), way);
+            outputs.extend(written.map(|one| (one.name.clone(), rank(one.way), one.value.clone())));
         }
         let mut attempts: Vec<_> =
             trials.iter().rev().map(|trial| attempt(state, block, trial)).collect();
         if facts.status == NodeStatus::Leased && !is_map {
             attempts.extend(self.running(state, block, no));
         }
-        block.told.extend(outputs.iter().map(|(_, value)| value.spelled().as_ptr() as usize));
+        block.told.extend(outputs.iter().map(|(name, rank, _)| (name.clone(), *rank)));
         NodeRecord {
             path: self.graph.graph.path(block.section, no, &block.indices).into(),
             status: facts.status,
             reason: self.reason(block.source, block.section, no, &facts).into(),
             attempts,
             ended: facts.status.has_ended().then_some(LogIndex(facts.ended)),
-            outputs,
+            outputs: outputs.into_iter().map(|(name, _, value)| (name, value)).collect(),
             frames: if is_map { self.maps.get(facts.map).count } else { 0 },
         }
     }

@@ -61,6 +61,22 @@ pub(crate) fn own(run: &RunRow, frame: &FrameRow) -> View {
     }
 }
 
+/// Under which names a frame's nodes see their items, outermost map first.
+pub(crate) fn item_names(run: &RunRow, mut frame: u32) -> Arc<[Arc<str>]> {
+    let mut all: Vec<Arc<str>> = Vec::new();
+    loop {
+        let around = run.frames.get(frame).map;
+        if around == NONE {
+            break;
+        }
+        let map = run.maps.get(around);
+        all.push(names(run, map).0.into());
+        frame = run.nodes.get(map.node).frame;
+    }
+    all.reverse();
+    all.into()
+}
+
 fn names<'a>(run: &'a RunRow, map: &MapRow) -> (&'a str, Option<&'a str>) {
     let CompositeMode::Map { iterate_as, index_as, .. } =
         &run.graph.graph.composite(map.composite).mode;

@@ -33,6 +33,7 @@ impl State {
                 node: no,
                 attempt: u32::from(node.failed) + 1,
                 indices: frame.indices.clone(),
+                items: scope::item_names(run, node.frame),
                 granted: LogIndex(lease.granted),
             },
             task: Arc::clone(&run.graph.tasks[task.0 as usize]),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dagmar_common::ids::{Fence, LogIndex, NodeNo, RunNo};
+use dagmar_common::limits::WORKER_LEASES_MAX;
 use dagmar_common::record::{NodeStatus, RunStatus};
 use dagmar_common::time::LogTime;
 
@@ -247,7 +248,10 @@ fn lack(state: &State, worker: &WorkerRow, class: u32, need: u32) -> Lack {
         Lack::TooSmall { cpu_millis: worker.cpu_millis }
     } else if worker.reserved_for.is_some_and(|reserved| reserved != class) {
         Lack::Reserved
-    } else if u64::from(need) > worker.free() || worker.ahead != 0 {
+    } else if u64::from(need) > worker.free()
+        || worker.ahead != 0
+        || worker.leases >= WORKER_LEASES_MAX
+    {
         Lack::Busy { free: worker.free() }
     } else {
         Lack::Nothing

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dagmar_common::graph::Task;
 use dagmar_common::ids::{Fence, WorkerNo};
 use dagmar_common::lease::{Ending, Outcome, Output, OutputWay};
-use dagmar_common::limits::{CRASH_LIMIT, NOT_STARTED_WAITS};
+use dagmar_common::limits::{CRASH_LIMIT, LOST_ATTEMPTS_MAX, NOT_STARTED_WAITS};
 use dagmar_common::record::{AttemptStatus, NodeStatus};
 use dagmar_common::time::{Span, WallTime};
 use dagmar_common::view::{Rank, View};
@@ -22,8 +22,8 @@ use crate::state::trial::{TrialRest, TrialRow};
 /// How a lease ended without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lapse {
-    /// Given back by its worker; nothing runs. `waits`: granted again at once it would only come
-    /// back at once.
+    /// Given back by its worker; nothing runs. `started`: its process had begun, and was lost.
+    /// `waits`: granted again at once it would only come back at once.
     Returned {
         started: bool,
         waits: bool,
@@ -34,9 +34,9 @@ pub(crate) enum Lapse {
 /// Its worker is gone, or no longer knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Loss {
-    /// Its process may have started: what nobody knows counts as started.
+    /// Its process had begun, as far as anybody knows.
     pub started: bool,
-    /// It is known to have started under that worker: one more towards the crash limit.
+    /// That tells against the trial: one more towards the crash limit.
     pub counts: bool,
     /// Its process may still run, and stops by itself within this time if it is exclusive.
     pub may_run_for: Option<Span>,
@@ -48,6 +48,22 @@ enum After {
     Ready,
     Waits(Span),
     Ends(NodeStatus, Why),
+}
+
+impl Lapse {
+    fn had_started(self) -> bool {
+        match self {
+            Lapse::Returned { started, .. } | Lapse::Lost(Loss { started, .. }) => started,
+        }
+    }
+
+    /// The trial may be what its worker or supervisor died of.
+    fn counts(self) -> bool {
+        match self {
+            Lapse::Returned { started, .. } => started,
+            Lapse::Lost(loss) => loss.counts,
+        }
+    }
 }
 
 impl Turn<'_> {
@@ -144,6 +160,42 @@ impl Turn<'_> {
         node.trials = self.run.trials.push(trial);
     }
 
+    /// What was under way without an outcome. Of attempts that were lost again and again under one
+    /// number the last takes the place of the one before it.
+    fn add_lost(&mut self, row: u32, lease: &LeaseRow, status: AttemptStatus) {
+        let node = self.run.nodes.get(row);
+        let lost = TrialRow {
+            previous: NONE,
+            worker: lease.worker,
+            number: node.failed + 1,
+            status,
+            reason: None,
+            began: WallTime::default(),
+            took: Span::default(),
+            granted: lease.granted,
+            recorded: self.entry.index.0,
+            seen: node.view.clone(),
+            rest: None,
+        };
+        let (last, mut before, mut count) = (node.trials, 0, 0);
+        let mut at = last;
+        while at != NONE && count < LOST_ATTEMPTS_MAX {
+            let trial = self.run.trials.get(at);
+            if (trial.number, trial.status) != (lost.number, AttemptStatus::Lost) {
+                break;
+            }
+            count += 1;
+            before = if count == 1 { trial.previous } else { before };
+            at = trial.previous;
+        }
+        match count {
+            LOST_ATTEMPTS_MAX => {
+                *self.run.trials.get_mut(last) = TrialRow { previous: before, ..lost };
+            }
+            _ => self.add_trial(row, lost),
+        }
+    }
+
     /// An attempt failed: another one, at once or after its backoff, or the end of the node.
     fn failed(&mut self, row: u32) {
         let Some(task) = self.task(row) else { return };
@@ -191,21 +243,19 @@ impl Turn<'_> {
         self.run.leases -= 1;
         self.touch();
         let after = self.after(row, lapse);
-        let status = match (after, lapse) {
-            (After::Ends(_, Why::Unknown), _) => Some(AttemptStatus::Unknown),
-            (_, Lapse::Returned { .. }) => None,
-            _ if self.run.stop.is_some() => Some(AttemptStatus::Cancelled),
-            _ => Some(AttemptStatus::Lost),
-        };
-        if let Some(status) = status {
-            self.add_lost_trial(row, lease, status);
+        if lapse.had_started() {
+            let status = match after {
+                After::Ends(_, Why::Unknown) => AttemptStatus::Unknown,
+                _ if self.run.stop.is_some() => AttemptStatus::Cancelled,
+                _ => AttemptStatus::Lost,
+            };
+            self.add_lost(row, lease, status);
         }
         match after {
             After::Ready => self.make_ready(row),
             After::Waits(wait) => self.back_off(row, wait),
             After::Ends(status, why) => {
                 self.leases.remove(fence);
-                self.leases.bury(fence);
                 self.end_node(row, status, why, NONE);
             }
         }
@@ -213,52 +263,28 @@ impl Turn<'_> {
 
     fn after(&mut self, row: u32, lapse: Lapse) -> After {
         let care = self.task(row).map(|task| task.care).unwrap_or_default();
-        let started = match lapse {
-            Lapse::Returned { started, .. } | Lapse::Lost(Loss { started, .. }) => started,
-        };
-        let is_stopped = self.run.stop.is_some();
-        match lapse {
-            Lapse::Returned { .. } if is_stopped => {
-                return After::Ends(NodeStatus::Cancelled, Why::RunStopped);
-            }
-            Lapse::Lost(_) if is_stopped => {
-                return After::Ends(NodeStatus::Cancelled, Why::CancelUnconfirmed);
-            }
-            _ if care.once && started => return After::Ends(NodeStatus::Failed, Why::Unknown),
-            _ => {}
+        if self.run.stop.is_some() {
+            let why = match lapse {
+                Lapse::Returned { .. } => Why::RunStopped,
+                Lapse::Lost(_) => Why::CancelUnconfirmed,
+            };
+            return After::Ends(NodeStatus::Cancelled, why);
         }
-        let loss = match lapse {
-            Lapse::Returned { waits: true, .. } => return After::Waits(NOT_STARTED_WAITS),
-            Lapse::Returned { .. } => return After::Ready,
-            Lapse::Lost(loss) => loss,
-        };
+        if care.once && lapse.had_started() {
+            return After::Ends(NodeStatus::Failed, Why::Unknown);
+        }
         let node = self.run.nodes.get_mut(row);
-        node.crashes += u8::from(loss.counts);
+        node.crashes += u8::from(lapse.counts());
         if node.crashes >= CRASH_LIMIT {
             return After::Ends(NodeStatus::Failed, Why::CrashLimit);
         }
-        match loss.may_run_for.filter(|_| care.exclusive) {
-            Some(wait) => After::Waits(wait),
-            None => After::Ready,
+        match lapse {
+            Lapse::Returned { waits: true, .. } => After::Waits(NOT_STARTED_WAITS),
+            Lapse::Lost(Loss { may_run_for: Some(wait), .. }) if care.exclusive => {
+                After::Waits(wait)
+            }
+            _ => After::Ready,
         }
-    }
-
-    fn add_lost_trial(&mut self, row: u32, lease: &LeaseRow, status: AttemptStatus) {
-        let node = self.run.nodes.get(row);
-        let trial = TrialRow {
-            previous: NONE,
-            worker: lease.worker,
-            number: node.failed + 1,
-            status,
-            reason: None,
-            began: WallTime::default(),
-            took: Span::default(),
-            granted: lease.granted,
-            recorded: self.entry.index.0,
-            seen: node.view.clone(),
-            rest: None,
-        };
-        self.add_trial(row, trial);
     }
 
     /// The run stops, and this node waits for a worker or a timer, or runs.
@@ -278,9 +304,7 @@ impl Turn<'_> {
             }
             _ => {
                 self.leave_waiting(row);
-                if self.leases.remove(fence).is_some() {
-                    self.leases.bury(fence);
-                }
+                self.leases.remove(fence);
                 self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
             }
         }

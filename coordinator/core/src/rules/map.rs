@@ -30,6 +30,7 @@ impl Turn<'_> {
         let node = self.run.nodes.get(row);
         let frame = self.run.frames.get(node.frame);
         let (around, indices, before) = (frame.map, frame.indices.clone(), node.status);
+        let seen = node.view.clone();
         let steps = u64::from(count) * graph.steps[body.0 as usize];
         let map = self.run.maps.push(MapRow {
             node: row,
@@ -48,6 +49,7 @@ impl Turn<'_> {
             has_results: false,
             counts: Counts { waiting: steps, ..Counts::default() },
             indices,
+            seen,
             past: Default::default(),
             order: Default::default(),
             merge: Merge::default(),

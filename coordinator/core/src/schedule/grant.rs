@@ -1,7 +1,7 @@
 //! Granting leases: the waiting trial with the smallest key goes to the next worker with room.
 
 use dagmar_common::ids::{Fence, WorkerNo};
-use dagmar_common::limits::{RESERVE_AFTER, SCHEDULE_PAIRS_MAX};
+use dagmar_common::limits::{GRANTS_MAX, RESERVE_AFTER, SCHEDULE_PAIRS_MAX, WORKER_LEASES_MAX};
 use dagmar_common::record::NodeStatus;
 
 use super::Head;
@@ -29,16 +29,19 @@ impl State {
         self.settle_touched(entry);
         self.schedule.is_unfinished = false;
         let mut open = self.open_classes();
-        let mut pairs = 0;
+        let (mut pairs, mut grants) = (0, 0);
         while let Some(place) = self.best(&mut open) {
-            if pairs >= SCHEDULE_PAIRS_MAX {
+            if pairs >= SCHEDULE_PAIRS_MAX || grants >= GRANTS_MAX {
                 self.schedule.is_unfinished = true;
                 break;
             }
             let is_alone = open.len() == 1;
             let turn = &mut open[place];
             match self.room(turn) {
-                Some(room) => self.grant_run(turn, room, is_alone, entry, out),
+                Some((room, is_charged)) => {
+                    let room = room.min(GRANTS_MAX - grants);
+                    grants += self.grant_run(turn, (room, is_charged), is_alone, entry, out);
+                }
                 None => {
                     pairs += 1;
                     if !self.look_on(turn) {
@@ -141,14 +144,18 @@ impl State {
         {
             return None;
         }
-        if turn.is_ahead {
+        let most = WORKER_LEASES_MAX.saturating_sub(worker.leases);
+        let room = if turn.is_ahead {
             let ahead = worker.leases - worker.charged;
-            let room = class.ahead(worker.cpu_millis).saturating_sub(ahead);
-            return (room > 0).then_some((room, false));
-        }
-        // What was granted ahead before goes first.
-        let room = if worker.ahead == 0 { worker.free() / u64::from(need) } else { 0 };
-        (room > 0).then_some((u32::try_from(room).unwrap_or(u32::MAX), true))
+            class.ahead(worker.cpu_millis).saturating_sub(ahead)
+        } else if worker.ahead == 0 {
+            u32::try_from(worker.free() / u64::from(need)).unwrap_or(u32::MAX)
+        } else {
+            // What was granted ahead before goes first.
+            0
+        };
+        let room = room.min(most);
+        (room > 0).then_some((room, !turn.is_ahead))
     }
 
     /// The next worker for the class, and after all of them the second pass.
@@ -175,7 +182,8 @@ impl State {
         true
     }
 
-    /// Grants to the head of the class: one trial, or many where no other run or class waits.
+    /// Grants to the head of the class: one trial, or many where no other run or class waits. How
+    /// many it were.
     fn grant_run(
         &mut self,
         turn: &Open,
@@ -183,19 +191,20 @@ impl State {
         is_alone: bool,
         entry: Entry,
         out: &mut Applied,
-    ) {
-        let Some((head, _)) = turn.head else { return };
+    ) -> u32 {
+        let Some((head, _)) = turn.head else { return 0 };
         let class = &mut self.schedule.classes[turn.class as usize];
         let is_alone = is_alone && class.waiting.len() == 1;
         class.stuck_since = entry.now;
         self.unreserve(turn.class);
         let count = if is_alone { room } else { 1 };
-        for _ in 0..count {
-            if !self.grant(head.slot, turn.class, turn.at, is_charged, entry, out) {
-                break;
-            }
+        let mut granted = 0;
+        while granted < count && self.grant(head.slot, turn.class, turn.at, is_charged, entry, out)
+        {
+            granted += 1;
         }
         self.settle(head.slot, entry);
+        granted
     }
 
     /// One lease; false if the run has nothing more in that class.
@@ -223,8 +232,9 @@ impl State {
         let node = run.nodes.get_mut(row);
         let before = Fence(std::mem::replace(&mut node.fence, fence.0));
         node.status = NodeStatus::Leased;
-        if before.0 != 0 && self.leases.remove(before).is_some() {
-            self.leases.bury(before);
+        if before.0 != 0 {
+            // What ran under it comes too late from here on.
+            self.leases.remove(before);
         }
         self.leases.insert(
             fence,

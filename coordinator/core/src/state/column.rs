@@ -1,4 +1,5 @@
-//! Rows in copy-on-write pages: a long table whose freezing costs a pointer a page.
+//! Rows in copy-on-write pages: a long table whose freezing costs a pointer a page, and whose
+//! rows cost nothing before they are written.
 
 use std::sync::Arc;
 
@@ -10,11 +11,13 @@ pub(crate) struct Column<T, const ROWS: usize> {
     length: usize,
 }
 
-/// Ownership is in the variant, not in a counter, so that a write costs no atomic operation.
+/// Ownership is in the variant, not in a counter, so that a write costs no atomic operation. A full
+/// page of equal rows is one row.
 #[derive(Clone, Debug)]
-enum Page<T> {
+pub(crate) enum Page<T> {
     Owned(Vec<T>),
     Shared(Arc<Vec<T>>),
+    Alike(Arc<T>),
 }
 
 /// What a row holds in columns of its own, frozen with it.
@@ -36,11 +39,11 @@ impl<T, const ROWS: usize> Column<T, ROWS> {
     #[inline]
     pub fn get(&self, row: u32) -> &T {
         let row = row as usize;
-        &self.pages[row / ROWS].rows()[row % ROWS]
+        self.pages[row / ROWS].row(row % ROWS)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.pages.iter().flat_map(|page| page.rows().iter())
+        (0..self.length).map(|row| self.pages[row / ROWS].row(row % ROWS))
     }
 }
 
@@ -48,7 +51,7 @@ impl<T: Clone, const ROWS: usize> Column<T, ROWS> {
     #[inline]
     pub fn get_mut(&mut self, row: u32) -> &mut T {
         let row = row as usize;
-        &mut self.pages[row / ROWS].own()[row % ROWS]
+        &mut self.pages[row / ROWS].own(ROWS)[row % ROWS]
     }
 
     /// The number of the new row.
@@ -57,22 +60,30 @@ impl<T: Clone, const ROWS: usize> Column<T, ROWS> {
         if row.is_multiple_of(ROWS) {
             self.pages.push(Page::Owned(Vec::new()));
         }
-        self.pages[row / ROWS].own().push(value);
+        self.pages[row / ROWS].own(ROWS).push(value);
         self.length += 1;
         row as u32
     }
 
-    /// `count` more rows, each a copy of `value`; the number of the first.
+    /// `count` more rows, each a copy of `value`; the number of the first. Costs a pointer a page.
     pub fn extend(&mut self, count: u32, value: &T) -> u32 {
         let first = self.length as u32;
         let mut left = count as usize;
+        let mut alike = None;
         while left > 0 {
             let filled = self.length % ROWS;
+            if filled == 0 && left >= ROWS {
+                let row = alike.get_or_insert_with(|| Arc::new(value.clone()));
+                self.pages.push(Page::Alike(row.clone()));
+                self.length += ROWS;
+                left -= ROWS;
+                continue;
+            }
             if filled == 0 {
                 self.pages.push(Page::Owned(Vec::new()));
             }
             let here = left.min(ROWS - filled);
-            self.pages[self.length / ROWS].own().resize(filled + here, value.clone());
+            self.pages[self.length / ROWS].own(ROWS).resize(filled + here, value.clone());
             self.length += here;
             left -= here;
         }
@@ -94,15 +105,7 @@ impl<T: Clone + Freeze, const ROWS: usize> Column<T, ROWS> {
 
     /// Makes a clone cheap.
     pub fn share(&mut self) {
-        for page in &mut self.pages {
-            if let Page::Owned(rows) = page {
-                let mut rows = std::mem::take(rows);
-                if std::mem::needs_drop::<T>() {
-                    rows.iter_mut().for_each(T::freeze);
-                }
-                *page = Page::Shared(Arc::new(rows));
-            }
-        }
+        self.pages.iter_mut().for_each(Page::share);
     }
 
     /// As [`Column::share`], unless it is so short that copying it costs less than sharing.
@@ -115,38 +118,60 @@ impl<T: Clone + Freeze, const ROWS: usize> Column<T, ROWS> {
     }
 }
 
+impl<T: Freeze> Page<T> {
+    /// Makes a clone of the page cost a pointer.
+    pub fn share(&mut self) {
+        if let Page::Owned(rows) = self {
+            let mut rows = std::mem::take(rows);
+            if std::mem::needs_drop::<T>() {
+                rows.iter_mut().for_each(T::freeze);
+            }
+            *self = Page::Shared(Arc::new(rows));
+        }
+    }
+}
+
 impl<T> Page<T> {
     #[inline]
-    fn rows(&self) -> &[T] {
+    pub fn row(&self, place: usize) -> &T {
         match self {
-            Page::Owned(rows) => rows,
-            Page::Shared(rows) => rows,
+            Page::Owned(rows) => &rows[place],
+            Page::Shared(rows) => &rows[place],
+            Page::Alike(row) => row,
         }
     }
 }
 
 impl<T: Clone> Page<T> {
     #[inline]
-    fn own(&mut self) -> &mut Vec<T> {
-        if let Page::Shared(_) = self {
-            self.unshare();
+    /// The rows of a page that has `length` of them when it is full.
+    pub fn own(&mut self, length: usize) -> &mut Vec<T> {
+        if !matches!(self, Page::Owned(_)) {
+            self.unshare(length);
         }
         match self {
             Page::Owned(rows) => rows,
-            Page::Shared(_) => unreachable!("it was copied above"),
+            Page::Shared(_) | Page::Alike(_) => unreachable!("it was copied above"),
         }
     }
 
     #[cold]
-    fn unshare(&mut self) {
-        if let Page::Shared(rows) = self {
-            let rows = std::mem::take(rows);
-            *self = Page::Owned(Arc::try_unwrap(rows).unwrap_or_else(|rows| (*rows).clone()));
-        }
+    fn unshare(&mut self, length: usize) {
+        let rows = match self {
+            Page::Owned(_) => return,
+            Page::Shared(rows) => {
+                let rows = std::mem::take(rows);
+                Arc::try_unwrap(rows).unwrap_or_else(|rows| (*rows).clone())
+            }
+            Page::Alike(row) => vec![(**row).clone(); length],
+        };
+        *self = Page::Owned(rows);
     }
 }
 
 impl Freeze for u32 {}
+
+impl Freeze for u64 {}
 
 #[cfg(test)]
 mod tests {
@@ -161,9 +186,10 @@ mod tests {
         let frozen = column.freeze();
         *column.get_mut(5) = 50;
         column.push(10);
-        column.extend(3, &7);
+        column.extend(9, &7);
+        *column.get_mut(13) = 70;
         assert_eq!(frozen.iter().copied().collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
-        let now = [0, 1, 2, 3, 4, 50, 6, 7, 8, 9, 10, 7, 7, 7];
+        let now = [0, 1, 2, 3, 4, 50, 6, 7, 8, 9, 10, 7, 7, 70, 7, 7, 7, 7, 7, 7];
         assert_eq!(column.iter().copied().collect::<Vec<_>>(), now);
     }
 }

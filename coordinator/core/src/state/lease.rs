@@ -1,15 +1,20 @@
-//! The leases by fence: who runs what, who ran it last, and which fences came to nothing.
+//! The leases by fence: who runs what, who ran it last, and which outcomes were recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dagmar_common::ids::{Fence, WorkerNo};
 
+use super::column::{Column, Freeze, Page};
+
 /// A fence is its restore epoch above these bits, and a counter in them.
 const EPOCH_SHIFT: u32 = 48;
-/// Fences side by side in one page.
-const PAGE_FENCES: u64 = 64;
-/// Fences that came to nothing and are still told from recorded ones; the oldest is forgotten.
-const DEAD_FENCES_MAX: usize = 1 << 20;
+/// Fences side by side in one block.
+const BLOCK_FENCES: u64 = 64;
+/// Blocks in one page: what is frozen, and copied by the first write after that, as a whole.
+const PAGE_BLOCKS: u64 = 64;
+/// Outcomes that are known again when they are said again. What is said again later than this many
+/// grants is refused, and forgotten by its worker all the same.
+pub(crate) const RECORDED_OUTCOMES_MAX: u64 = 1 << 16;
 
 /// One lease, live or *lapsed*: taken from its worker while its trial still waits under it.
 #[derive(Clone, Debug)]
@@ -29,27 +34,45 @@ pub(crate) struct LeaseRow {
     pub next: u64,
 }
 
-/// Pages of leases. One that long outlives its neighbours holds its page of 64, no more.
+/// Pages of blocks of leases. One that long outlives its neighbours holds its block, no more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
     pages: BTreeMap<u64, LeasePage>,
     pub last_fence: u64,
-    /// The last fence of each epoch that a restore has ended.
-    pub epochs: Vec<u64>,
-    /// Fences that ended without an outcome; all others of the past were recorded.
-    pub dead: BTreeSet<u64>,
+    /// The outcomes recorded last: that of a fence stands in row `fence % RECORDED_OUTCOMES_MAX`.
+    pub recorded: Column<Recorded, 512>,
+}
+
+/// An outcome that stands, as far as is needed to know it again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// 0: none.
+    pub fence: u64,
+    pub digest: u64,
 }
 
 #[derive(Clone, Debug)]
 struct LeasePage {
-    rows: Vec<Option<LeaseRow>>,
+    blocks: Page<Option<Block>>,
     used: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    rows: Box<[Option<LeaseRow>]>,
+    used: u32,
+}
+
+/// Where a fence stands: its page, the block in it, the row in that.
+fn place(fence: Fence) -> (u64, usize, usize) {
+    let (block, row) = (fence.0 / BLOCK_FENCES, fence.0 % BLOCK_FENCES);
+    (block / PAGE_BLOCKS, (block % PAGE_BLOCKS) as usize, row as usize)
 }
 
 impl Leases {
     pub fn get(&self, fence: Fence) -> Option<&LeaseRow> {
-        let page = self.pages.get(&(fence.0 / PAGE_FENCES))?;
-        page.rows[(fence.0 % PAGE_FENCES) as usize].as_ref()
+        let (page, block, row) = place(fence);
+        self.pages.get(&page)?.blocks.row(block).as_ref()?.rows[row].as_ref()
     }
 
     pub fn live(&self, fence: Fence) -> Option<&LeaseRow> {
@@ -57,67 +80,90 @@ impl Leases {
     }
 
     pub fn get_mut(&mut self, fence: Fence) -> Option<&mut LeaseRow> {
-        let page = self.pages.get_mut(&(fence.0 / PAGE_FENCES))?;
-        page.rows[(fence.0 % PAGE_FENCES) as usize].as_mut()
+        let (page, block, row) = place(fence);
+        self.pages.get_mut(&page)?.blocks.own(PAGE_BLOCKS as usize)[block].as_mut()?.rows[row]
+            .as_mut()
     }
 
-    pub fn insert(&mut self, fence: Fence, row: LeaseRow) {
-        let page = self.pages.entry(fence.0 / PAGE_FENCES).or_insert_with(LeasePage::new);
-        page.rows[(fence.0 % PAGE_FENCES) as usize] = Some(row);
-        page.used += 1;
+    pub fn insert(&mut self, fence: Fence, lease: LeaseRow) {
+        let (page, block, row) = place(fence);
+        let page = self.pages.entry(page).or_insert_with(LeasePage::new);
+        let block = &mut page.blocks.own(PAGE_BLOCKS as usize)[block];
+        page.used += u32::from(block.is_none());
+        let block = block.get_or_insert_with(Block::new);
+        block.rows[row] = Some(lease);
+        block.used += 1;
     }
 
     pub fn remove(&mut self, fence: Fence) -> Option<LeaseRow> {
-        let number = fence.0 / PAGE_FENCES;
+        let (number, at, row) = place(fence);
         let page = self.pages.get_mut(&number)?;
-        let row = page.rows[(fence.0 % PAGE_FENCES) as usize].take()?;
-        page.used -= 1;
+        let block = page.blocks.own(PAGE_BLOCKS as usize)[at].as_mut()?;
+        let lease = block.rows[row].take()?;
+        block.used -= 1;
+        if block.used == 0 {
+            page.blocks.own(PAGE_BLOCKS as usize)[at] = None;
+            page.used -= 1;
+        }
         if page.used == 0 {
             self.pages.remove(&number);
         }
-        Some(row)
+        Some(lease)
     }
 
-    /// The fence came to nothing: its outcome, should it ever come, is refused.
-    pub fn bury(&mut self, fence: Fence) {
-        self.dead.insert(fence.0);
-        if self.dead.len() > DEAD_FENCES_MAX {
-            self.dead.pop_first();
-        }
+    /// The outcome with this digest is the one of this fence.
+    pub fn record(&mut self, fence: Fence, digest: u64) {
+        let row = (fence.0 % RECORDED_OUTCOMES_MAX) as u32;
+        let missing = (row as usize + 1).saturating_sub(self.recorded.len());
+        self.recorded.extend(missing as u32, &Recorded::default());
+        *self.recorded.get_mut(row) = Recorded { fence: fence.0, digest };
     }
 
-    /// An outcome with this fence stands already.
-    pub fn was_recorded(&self, fence: Fence) -> bool {
+    /// This very outcome stands already.
+    pub fn is_recorded(&self, fence: Fence, digest: u64) -> bool {
+        let row = (fence.0 % RECORDED_OUTCOMES_MAX) as u32;
         fence.0 != 0
-            && self.was_given(fence)
-            && self.get(fence).is_none()
-            && !self.dead.contains(&fence.0)
-    }
-
-    /// A restored cluster knows nothing of what the other one gave after the backup.
-    fn was_given(&self, fence: Fence) -> bool {
-        let epoch = (fence.0 >> EPOCH_SHIFT) as usize;
-        fence.0 <= self.epochs.get(epoch).copied().unwrap_or(self.last_fence)
+            && (row as usize) < self.recorded.len()
+            && *self.recorded.get(row) == Recorded { fence: fence.0, digest }
     }
 
     /// From here on fences are above all that any cluster of the past can have given.
     pub fn begin_epoch(&mut self) {
-        self.epochs.push(self.last_fence);
-        self.last_fence = (self.epochs.len() as u64) << EPOCH_SHIFT;
+        self.last_fence = ((self.last_fence >> EPOCH_SHIFT) + 1) << EPOCH_SHIFT;
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Fence, &LeaseRow)> {
-        self.pages.iter().flat_map(|(number, page)| {
-            let first = number * PAGE_FENCES;
-            (first..)
-                .zip(&page.rows)
-                .filter_map(|(fence, row)| row.as_ref().map(|row| (Fence(fence), row)))
+        let blocks = self.pages.iter().flat_map(|(page, rows)| {
+            (0..PAGE_BLOCKS)
+                .map(move |block| (page * PAGE_BLOCKS + block, rows.blocks.row(block as usize)))
+        });
+        blocks.flat_map(|(number, block)| {
+            let rows = block.iter().flat_map(|block| &block.rows);
+            let first = number * BLOCK_FENCES;
+            (first..).zip(rows).filter_map(|(fence, row)| Some((Fence(fence), row.as_ref()?)))
         })
+    }
+
+    /// A copy that stays as it is, whatever is written here afterwards.
+    pub fn freeze(&mut self) -> Self {
+        self.pages.values_mut().for_each(|page| page.blocks.share());
+        self.recorded.share_if_long();
+        self.clone()
     }
 }
 
 impl LeasePage {
     fn new() -> Self {
-        LeasePage { rows: vec![None; PAGE_FENCES as usize], used: 0 }
+        LeasePage { blocks: Page::Owned(vec![None; PAGE_BLOCKS as usize]), used: 0 }
     }
 }
+
+impl Block {
+    fn new() -> Self {
+        Block { rows: vec![None; BLOCK_FENCES as usize].into(), used: 0 }
+    }
+}
+
+impl Freeze for Option<Block> {}
+
+impl Freeze for Recorded {}

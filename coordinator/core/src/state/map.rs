@@ -37,6 +37,8 @@ pub(crate) struct MapRow {
     /// All nodes under it, frames that are not open yet included.
     pub counts: Counts,
     pub indices: Arc<[u32]>,
+    /// What its composite saw, and each of its items sees.
+    pub seen: View,
     /// Ended items in the order of their end.
     pub past: Column<PastItems, 256>,
     /// For each item that begins a row of `past`, that row; `NONE` elsewhere.

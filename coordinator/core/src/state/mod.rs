@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod column;
+pub(crate) mod fifo;
 pub(crate) mod frame;
 pub(crate) mod lease;
 pub(crate) mod map;
@@ -129,7 +130,7 @@ impl State {
 
     /// Something is left to do without any further command: `Continue` gives it a turn.
     pub fn has_agenda(&self) -> bool {
-        !self.round.is_empty() || self.schedule.is_unfinished
+        !self.round.is_empty() || self.schedule.is_unfinished || self.staging.is_checking()
     }
 
     pub fn worker_no(&self, worker: WorkerId) -> Option<WorkerNo> {

@@ -1,5 +1,6 @@
 //! What of the state machine is stored: entries of the log, parameters of a submission, snapshots.
 
+mod answers;
 mod fences;
 mod forms;
 mod pack;

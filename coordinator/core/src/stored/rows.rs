@@ -9,16 +9,15 @@ use dagmar_common::view::Scope;
 
 use super::forms::{fields, numbered};
 use super::pack::{Pack, Reader, RestoreError, Writer};
-use crate::effect::{Refusal, Reply};
+use crate::command::Part;
 use crate::schedule::{Class, Schedule};
 use crate::state::Summary;
 use crate::state::frame::{FrameMarks, FrameRow};
-use crate::state::lease::{LeaseRow, Leases};
+use crate::state::lease::{LeaseRow, Leases, Recorded};
 use crate::state::map::{MapPhase, MapRow, Merge, MergedName, PastItems};
 use crate::state::node::{Marks, NodeRow, PastNode, Why};
-use crate::state::request::{Remembered, Requests};
 use crate::state::run::{Queue, RunRow, Stop, Work};
-use crate::state::staging::Blob;
+use crate::state::staging::{Blob, Phase};
 use crate::state::timer::{Due, TimerRow, Timers};
 use crate::state::trial::{TrialRest, TrialRow};
 use crate::state::worker::{Readiness, Reign, WorkerRow};
@@ -42,6 +41,7 @@ numbered!(AttemptStatus {
     Unknown = 5,
 });
 numbered!(MapPhase { Running = 0, Merging = 1, Ended = 2 });
+numbered!(Part { Graph = 0, Parameters = 1 });
 numbered!(OutputWay { File = 0, Variable = 1 });
 numbered!(Why {
     Plain = 0,
@@ -109,6 +109,7 @@ fields!(MapRow {
     has_results,
     counts,
     indices,
+    seen,
     past,
     order,
     merge,
@@ -178,13 +179,52 @@ fields!(LeaseRow {
     previous,
     next,
 });
+fields!(Recorded { fence, digest });
 fields!(TimerRow { deadline, sequence, due });
-fields!(Remembered { content, reply });
-fields!(Requests { known, order });
-fields!(Blob { total, have, chunks, touched });
 fields!(Resources { cpu_millis });
 fields!(Care { exclusive, once });
 fields!(Schedule { classes, fresh, is_unfinished });
+
+impl Pack for Blob {
+    fn pack(&self, out: &mut Writer<'_>) {
+        self.part.pack(out);
+        self.total.pack(out);
+        self.touched.pack(out);
+        self.have.pack(out);
+        self.chunks.pack(out);
+        self.phase.pack(out);
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        let (part, total) = (Pack::unpack(from)?, Pack::unpack(from)?);
+        let mut blob = Blob::new(part, total, Pack::unpack(from)?);
+        blob.have = Pack::unpack(from)?;
+        blob.chunks = Pack::unpack(from)?;
+        blob.phase = Pack::unpack(from)?;
+        Ok(blob)
+    }
+}
+
+impl Pack for Phase {
+    fn pack(&self, out: &mut Writer<'_>) {
+        match self {
+            Phase::Coming => out.number(0),
+            Phase::Checking { done } => (1_u8, *done).pack(out),
+            Phase::Whole => out.number(2),
+            Phase::Bad { why } => (3_u8, why.clone()).pack(out),
+        }
+    }
+
+    fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        match from.number()? {
+            0 => Ok(Phase::Coming),
+            1 => Ok(Phase::Checking { done: Pack::unpack(from)? }),
+            2 => Ok(Phase::Whole),
+            3 => Ok(Phase::Bad { why: Pack::unpack(from)? }),
+            _ => Err(RestoreError::Malformed("an unknown phase of what is staged")),
+        }
+    }
+}
 
 impl Pack for Marks {
     fn pack(&self, out: &mut Writer<'_>) {
@@ -349,8 +389,7 @@ impl Pack for Readiness {
 impl Pack for Leases {
     fn pack(&self, out: &mut Writer<'_>) {
         self.last_fence.pack(out);
-        self.epochs.pack(out);
-        self.dead.pack(out);
+        self.recorded.pack(out);
         out.number(self.iter().count() as u64);
         for (fence, row) in self.iter() {
             fence.pack(out);
@@ -361,8 +400,7 @@ impl Pack for Leases {
     fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
         let mut leases = Leases::default();
         leases.last_fence = Pack::unpack(from)?;
-        leases.epochs = Pack::unpack(from)?;
-        leases.dead = Pack::unpack(from)?;
+        leases.recorded = Pack::unpack(from)?;
         for _ in 0..from.number()? {
             leases.insert(Pack::unpack(from)?, Pack::unpack(from)?);
         }
@@ -406,65 +444,5 @@ impl Pack for Class {
         class.cursor = Pack::unpack(from)?;
         class.reserved = Pack::unpack(from)?;
         Ok(class)
-    }
-}
-
-impl Pack for Reply {
-    fn pack(&self, out: &mut Writer<'_>) {
-        match self {
-            Reply::Done => out.number(0),
-            Reply::Dropped => out.number(1),
-            Reply::Submitted { run, number } => {
-                out.number(2);
-                run.pack(out);
-                number.pack(out);
-            }
-            Reply::Refused(refusal) => {
-                out.number(3);
-                refusal.pack(out);
-            }
-        }
-    }
-
-    fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
-        Ok(match from.number()? {
-            0 => Reply::Done,
-            1 => Reply::Dropped,
-            2 => Reply::Submitted { run: Pack::unpack(from)?, number: Pack::unpack(from)? },
-            3 => Reply::Refused(Pack::unpack(from)?),
-            _ => return Err(RestoreError::Malformed("an unknown reply")),
-        })
-    }
-}
-
-impl Pack for Refusal {
-    fn pack(&self, out: &mut Writer<'_>) {
-        match self {
-            Refusal::RunIdTaken { run } => (0_u8, run.clone()).pack(out),
-            Refusal::NoSuchRun { run } => (1_u8, run.clone()).pack(out),
-            Refusal::RunEnded { run, status } => (2_u8, (run.clone(), *status)).pack(out),
-            Refusal::BadGraph { why } => (3_u8, why.clone()).pack(out),
-            Refusal::BadParameters { why } => (4_u8, why.clone()).pack(out),
-            Refusal::NotStaged => out.number(5),
-            Refusal::StagingFull => out.number(6),
-            Refusal::RequestReused => out.number(7),
-        }
-    }
-
-    fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
-        Ok(match from.number()? {
-            0 => Refusal::RunIdTaken { run: Pack::unpack(from)? },
-            1 => Refusal::NoSuchRun { run: Pack::unpack(from)? },
-            2 => {
-                let (run, status) = Pack::unpack(from)?;
-                Refusal::RunEnded { run, status }
-            }
-            3 => Refusal::BadGraph { why: Pack::unpack(from)? },
-            4 => Refusal::BadParameters { why: Pack::unpack(from)? },
-            5 => Refusal::NotStaged,
-            6 => Refusal::StagingFull,
-            7 => Refusal::RequestReused,
-            _ => return Err(RestoreError::Malformed("an unknown refusal")),
-        })
     }
 }

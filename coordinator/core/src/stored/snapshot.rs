@@ -33,10 +33,10 @@ impl State {
             ready_sequence: self.ready_sequence,
             runs,
             workers: self.workers.clone(),
-            leases: self.leases.clone(),
+            leases: self.leases.freeze(),
             timers: self.timers.freeze(),
-            requests: self.requests.clone(),
-            staging: self.staging.clone(),
+            requests: self.requests.freeze(),
+            staging: self.staging.freeze(),
             schedule: self.schedule.freeze(),
             round: self.round.clone(),
             touched: Vec::new(),
@@ -61,6 +61,7 @@ impl State {
         self.runs.derive();
         self.workers.derive();
         self.timers.derive();
+        self.requests.derive();
         for (slot, run) in self.runs.live() {
             for queue in &run.queues {
                 if let Some(leases) = queue.key {

@@ -12,7 +12,7 @@ use dagmar_common::value::Value;
 
 use super::*;
 use crate::State;
-use crate::command::{Batch, Command, Payload, Submit, WorkerHello};
+use crate::command::{Batch, Command, Part, Payload, Submit, WorkerHello};
 use crate::tests::drawing::{graph as draw, map, stub, task};
 use crate::tests::world::{World, snapshot};
 
@@ -81,7 +81,13 @@ fn everything() -> Batch {
         commands: vec![
             Command::LeaderUp,
             Command::Continue,
-            Command::Stage { digest, offset: 1, total: 300, bytes: vec![0, 255] },
+            Command::Stage {
+                part: Part::Graph,
+                digest,
+                offset: 1,
+                total: 300,
+                bytes: vec![0, 255],
+            },
             Command::Submit(submit),
             Command::Cancel { request: RequestId(4), run: run.clone(), reason: "r".into() },
             Command::Hello(hello),
@@ -127,7 +133,8 @@ fn a_snapshot_of_everything_has_its_golden_bytes() {
     world.succeed("z", &[]);
     let ended = world.submit(&draw(&[stub("a")]), &[]);
     let id = RunId::new(&format!("run-{ended}"));
-    let stage = Command::Stage { digest: Digest([9; 32]), offset: 0, total: 9, bytes: vec![1, 2] };
+    let (part, digest) = (Part::Parameters, Digest([9; 32]));
+    let stage = Command::Stage { part, digest, offset: 0, total: 9, bytes: vec![1, 2] };
     world.apply(vec![Command::Archived { run: id }, stage]);
     let stopped = world.submit(&draw(&[task("a").next("b"), task("b")]), &[]);
     world.cancel(stopped);
@@ -167,7 +174,8 @@ fn damage_is_seen_and_a_snapshot_is_whole_or_refused() {
     let digest = Digest::of(&vec![5; 3 << 20]);
     for offset in (0..3 << 20).step_by(1 << 16) {
         let bytes = vec![5; 1 << 16];
-        let stage = Command::Stage { digest, offset, total: 3 << 20, bytes };
+        let part = Part::Parameters;
+        let stage = Command::Stage { part, digest, offset, total: 3 << 20, bytes };
         let index = dagmar_common::ids::LogIndex(state.last_applied().0 + 1);
         let position = crate::command::Position { index, term: Term(1) };
         let batch = Batch { term: Term(1), at: LogTime(0), wall: WALL, commands: vec![stage] };

@@ -18,7 +18,7 @@ use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 
 use super::fences::Fences;
-use crate::command::{Batch, Command, Payload, Submit, WorkerHello};
+use crate::command::{Batch, Command, Part, Payload, Submit, WorkerHello};
 
 const VERSION: u16 = 1;
 
@@ -43,7 +43,7 @@ struct BatchV1 {
 enum CommandV1 {
     LeaderUp,
     Continue,
-    Stage { digest: [u8; 32], offset: u64, total: u64, bytes: Vec<u8> },
+    Stage { part: PartV1, digest: [u8; 32], offset: u64, total: u64, bytes: Vec<u8> },
     Submit(Box<SubmitV1>),
     Cancel { request: [u8; 16], run: String, reason: String },
     Hello(Box<HelloV1>),
@@ -56,6 +56,12 @@ enum CommandV1 {
     Drain { worker: [u8; 16], is_on: bool },
     RemoveWorker { worker: [u8; 16] },
     Restored { cluster: [u8; 16] },
+}
+
+#[derive(Encode, Decode)]
+enum PartV1 {
+    Graph,
+    Parameters,
 }
 
 #[derive(Encode, Decode)]
@@ -213,7 +219,11 @@ impl CommandV1 {
         match command {
             Command::LeaderUp => CommandV1::LeaderUp,
             Command::Continue => CommandV1::Continue,
-            Command::Stage { digest, offset, total, bytes } => CommandV1::Stage {
+            Command::Stage { part, digest, offset, total, bytes } => CommandV1::Stage {
+                part: match part {
+                    Part::Graph => PartV1::Graph,
+                    Part::Parameters => PartV1::Parameters,
+                },
                 digest: digest.0,
                 offset: *offset,
                 total: *total,
@@ -267,8 +277,12 @@ impl CommandV1 {
         match self {
             CommandV1::LeaderUp => Command::LeaderUp,
             CommandV1::Continue => Command::Continue,
-            CommandV1::Stage { digest, offset, total, bytes } => {
-                Command::Stage { digest: Digest(digest), offset, total, bytes }
+            CommandV1::Stage { part, digest, offset, total, bytes } => {
+                let part = match part {
+                    PartV1::Graph => Part::Graph,
+                    PartV1::Parameters => Part::Parameters,
+                };
+                Command::Stage { part, digest: Digest(digest), offset, total, bytes }
             }
             CommandV1::Submit(submit) => Command::Submit((*submit).into()),
             CommandV1::Cancel { request, run, reason } => Command::Cancel {

@@ -1,10 +1,10 @@
 //! Leases, workers and time: grants, losses, attempts, timers, and the answers to why.
 
 use dagmar_common::graph::Graph;
-use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
+use dagmar_common::ids::{Fence, RunNo, Session, WorkerId, WorkerNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome};
-use dagmar_common::limits::{CRASH_LIMIT, LOST_AFTER};
-use dagmar_common::record::{AttemptStatus, RunStatus};
+use dagmar_common::limits::{CRASH_LIMIT, LOST_AFTER, LOST_AFTER_MIN, LOST_ATTEMPTS_MAX};
+use dagmar_common::record::{AttemptRecord, AttemptStatus, RunStatus};
 use dagmar_common::time::Span;
 
 use super::drawing::{graph, task};
@@ -12,6 +12,7 @@ use super::world::{WORKER, World, hello, life, outcome};
 use crate::ask::{Lack, Reason, why};
 use crate::command::Command;
 use crate::effect::{Effect, Reply};
+use crate::state::lease::RECORDED_OUTCOMES_MAX;
 
 #[test]
 fn row_28_attempts_and_their_backoff() {
@@ -40,13 +41,21 @@ pub fn ready(worker: WorkerId, incarnation: u64, session: u64) -> Command {
     Command::WorkerReady { worker, incarnation, session }
 }
 
-pub fn attempts(world: &World, run: dagmar_common::ids::RunNo) -> Vec<AttemptStatus> {
+pub fn attempts(world: &World, run: RunNo) -> Vec<AttemptStatus> {
+    records(world, run).iter().map(|attempt| attempt.status).collect()
+}
+
+fn numbers(world: &World, run: RunNo) -> Vec<u32> {
+    records(world, run).iter().map(|attempt| attempt.number).collect()
+}
+
+fn records(world: &World, run: RunNo) -> Vec<AttemptRecord> {
     let records = world.state.node_records(run).expect("it is not archived");
     let nodes = records.filter_map(|entry| match entry {
         dagmar_common::record::Entry::Node(node) => Some(node),
         _ => None,
     });
-    nodes.flat_map(|node| node.attempts).map(|attempt| attempt.status).collect()
+    nodes.flat_map(|node| node.attempts).collect()
 }
 
 #[test]
@@ -86,16 +95,49 @@ fn an_outcome_is_recorded_once_and_each_is_answered() {
     let mut world = World::new(1);
     world.submit(&graph(&[task("a").attempts(2)]), &[]);
     let first = world.fence("a");
-    world.fail("a");
+    let failed = Ending::Failed(ExitReason::Code(1));
+    world.end(first, failed, &[]);
     let second = world.fence("a");
     assert!(second > first);
+    // The same again stands; another one under the same fence never will.
+    world.end(first, failed, &[]);
     world.end(first, Ending::Succeeded, &[]);
-    world.end(second, Ending::Succeeded, &[]);
-    world.end(second, Ending::Succeeded, &[]);
+    world.end(second, Ending::Succeeded, &[("x", "1")]);
+    world.end(second, Ending::Succeeded, &[("x", "1")]);
+    world.end(second, Ending::Succeeded, &[("x", "2")]);
     world.end(Fence(999), Ending::Succeeded, &[]);
-    let expected =
-        [(first, true), (first, true), (second, true), (second, true), (Fence(999), false)];
+    let expected = [
+        (first, true),
+        (first, true),
+        (first, false),
+        (second, true),
+        (second, true),
+        (second, false),
+        (Fence(999), false),
+    ];
     assert_eq!(world.answers, expected);
+}
+
+#[test]
+fn an_outcome_that_is_said_again_after_very_many_others_is_refused() {
+    let mut world = World::new(1);
+    world.submit(&graph(&[task("a"), task("b")]), &[]);
+    let early = world.fence("a");
+    world.succeed("a", &[]);
+    // As if that many had been granted meanwhile.
+    for state in [&mut world.state, &mut world.twin] {
+        state.leases.last_fence += RECORDED_OUTCOMES_MAX - 2;
+    }
+    world.submit(&graph(&[task("c")]), &[]);
+    world.succeed("b", &[]);
+    let late = world.fence("c");
+    assert_eq!(late.0 % RECORDED_OUTCOMES_MAX, early.0 % RECORDED_OUTCOMES_MAX);
+    world.end(early, Ending::Succeeded, &[]);
+    world.succeed("c", &[]);
+    world.end(late, Ending::Succeeded, &[]);
+    world.end(early, Ending::Succeeded, &[]);
+    let answers: Vec<bool> = world.answers.iter().map(|(_, is_recorded)| *is_recorded).collect();
+    assert_eq!(answers, [true, true, true, true, true, false]);
 }
 
 #[test]
@@ -155,6 +197,90 @@ fn a_trial_under_which_workers_are_lost_again_and_again_fails() {
 }
 
 #[test]
+fn every_attempt_that_was_lost_is_told_and_spends_none() {
+    let (failed, lost) = (AttemptStatus::Failed, AttemptStatus::Lost);
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a").attempts(2)]), &[]);
+    world.restart_worker(1);
+    world.lose("a");
+    assert_eq!(attempts(&world, run), [lost, lost, AttemptStatus::Running]);
+    world.fail("a");
+    world.lose("a");
+    world.succeed("a", &[]);
+    assert_eq!(attempts(&world, run), [lost, lost, failed, lost, AttemptStatus::Succeeded]);
+    assert_eq!(numbers(&world, run), [1, 1, 1, 2, 2]);
+}
+
+/// It never began, so there is nothing to tell; nothing was lost with it.
+#[test]
+fn a_lease_that_never_began_leaves_no_attempt() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    world.running.clear();
+    world.restart_worker(1);
+    world.succeed("a", &[]);
+    assert_eq!(attempts(&world, run), [AttemptStatus::Succeeded]);
+}
+
+#[test]
+fn of_leases_of_a_lost_worker_those_that_had_its_cpus_were_attempts() {
+    let mut world = World::new(1);
+    let steps: Vec<_> = (0..4).map(|number| task(&format!("t{number}"))).collect();
+    let run = world.submit(&graph(&steps), &[]);
+    world.succeed("t0", &[]);
+    assert_eq!(world.paths(), ["t1", "t2", "t3"], "two of them ahead");
+    let session = Session(1);
+    world.apply(vec![Command::WorkerSuspended { worker: WORKER, session }]);
+    world.time = LOST_AFTER.0;
+    world.apply(vec![Command::WorkerLost { worker: WORKER, started: vec![], unsent: vec![] }]);
+    let (lost, done) = (AttemptStatus::Lost, AttemptStatus::Succeeded);
+    assert_eq!(attempts(&world, run), [done, lost]);
+}
+
+#[test]
+fn a_trial_that_kills_its_supervisor_again_and_again_fails() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    for _ in 0..CRASH_LIMIT {
+        world.lose("a");
+    }
+    assert_eq!(world.ended.get(&run), Some(&RunStatus::Failed));
+    assert_eq!(attempts(&world, run), [AttemptStatus::Lost; CRASH_LIMIT as usize]);
+}
+
+#[test]
+fn of_very_many_lost_attempts_the_first_ones_and_the_last_are_told() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a")]), &[]);
+    let mut granted = Vec::new();
+    for _ in 0..LOST_ATTEMPTS_MAX + 3 {
+        granted.push(world.state.last_applied());
+        world.restart_worker(1);
+    }
+    world.succeed("a", &[]);
+    let told = records(&world, run);
+    assert_eq!(told.len(), LOST_ATTEMPTS_MAX as usize + 1);
+    let last = &told[LOST_ATTEMPTS_MAX as usize - 1];
+    assert_eq!(told[0].granted, granted[0]);
+    assert_eq!(Some(&last.granted), granted.last());
+}
+
+#[test]
+fn nobody_is_lost_within_a_minute() {
+    let mut world = World::empty();
+    let mut hello = hello(WORKER, 1, 1);
+    hello.lost_after = Some(Span::from_secs(1));
+    world.apply(vec![Command::LeaderUp, Command::Hello(hello)]);
+    world.submit(&graph(&[task("a")]), &[]);
+    world.apply(vec![Command::WorkerSuspended { worker: WORKER, session: Session(1) }]);
+    let lost = || Command::WorkerLost { worker: WORKER, started: vec![], unsent: vec![] };
+    world.time = LOST_AFTER_MIN.0 - 1;
+    assert_eq!(world.apply(vec![lost()]), [Reply::Dropped]);
+    world.time = LOST_AFTER_MIN.0;
+    assert_eq!(world.apply(vec![lost()]), [Reply::Done]);
+}
+
+#[test]
 fn a_new_leader_grants_only_to_workers_ready_under_it() {
     let mut world = World::new(1);
     world.apply(vec![Command::LeaderUp]);
@@ -171,12 +297,12 @@ fn a_new_leader_grants_only_to_workers_ready_under_it() {
 #[test]
 fn short_trials_are_granted_ahead_and_taken_back_for_an_idle_worker() {
     let mut world = World::new(1);
-    let steps: Vec<_> = (0..140).map(|number| task(&format!("t{number}"))).collect();
+    let steps: Vec<_> = (0..440).map(|number| task(&format!("t{number}"))).collect();
     world.submit(&graph(&steps), &[]);
     assert_eq!(world.running.len(), 1, "nobody knows yet how long they take");
     world.succeed("t0", &[]);
-    // 100 µs each: 100 of them are 10 ms.
-    assert_eq!(world.running.len(), 101);
+    // 100 µs each: 400 of them are 40 ms.
+    assert_eq!(world.running.len(), 401);
     let other = WorkerId(8);
     world.apply(vec![Command::Hello(hello(other, 1, 2))]);
     let on_other = world.state.leases_of(WorkerNo(1)).count();

@@ -8,5 +8,6 @@ mod model;
 mod random;
 mod requests;
 mod rows;
+mod scale;
 mod values;
 pub mod world;

@@ -7,12 +7,13 @@ use dagmar_common::graph::Graph;
 use dagmar_common::ids::{Fence, RunNo, SectionNo};
 use dagmar_common::lease::{Ending, ExitReason};
 use dagmar_common::record;
-use dagmar_common::record::RunStatus;
+use dagmar_common::record::{NodeRecord, RunStatus};
 use dagmar_common::time::Span;
 
 use super::drawing::{Step, graph, map, stub, task};
 use super::model::{Model, Values};
-use super::world::World;
+use super::world::{World, snapshot};
+use crate::State;
 use crate::command::Command;
 
 /// Runs of a few dozen nodes; more with `DAGMAR_TEST_SEEDS`.
@@ -214,6 +215,7 @@ fn check(
         assert_eq!(spread, Ok(()));
     }
     for record in records {
+        check_parameters(world, &record, seed);
         let outputs = record.outputs.iter();
         let outputs = outputs.map(|(name, value)| (name.to_string(), value.spelled().to_owned()));
         let outputs: BTreeMap<_, _> = outputs.collect();
@@ -238,9 +240,75 @@ fn check(
     assert_eq!(record.counts.all(), found.len() as u64, "seed {seed}");
 }
 
+/// The record of each attempt has what its process saw, beyond what the run began with and what
+/// the labels of frames say.
+fn check_parameters(world: &World, record: &NodeRecord, seed: u64) {
+    let Some(seen) = world.seen.get(&*record.path) else { return };
+    let is_elsewhere = |name: &str| {
+        let initial = GIVEN.iter().any(|(given, _)| *given == name);
+        initial || name == "x" || name == "i"
+    };
+    for attempt in &record.attempts {
+        let told: BTreeMap<&str, &str> =
+            attempt.parameters.iter().map(|(name, value)| (&**name, value.spelled())).collect();
+        for (name, value) in &told {
+            let saw = seen.get(*name).map(String::as_str);
+            assert_eq!(saw, Some(*value), "seed {seed}: {name} at {}", record.path);
+        }
+        let missing = seen.keys().find(|name| !is_elsewhere(name) && !told.contains_key(&***name));
+        assert_eq!(missing, None, "seed {seed}: what {} saw and does not tell", record.path);
+    }
+}
+
 #[test]
 fn random_pipelines_end_as_the_model_says() {
     (0..seeds()).for_each(play);
+}
+
+/// The story of the run, whole, from this state and from one restored from its snapshot.
+fn check_told_alike(world: &mut World, run: RunNo, seed: u64) {
+    let restored = State::restore(snapshot(&mut world.state)).expect("a snapshot can be restored");
+    let told = |state: &State| -> Vec<record::Entry> {
+        state.node_records(run).expect("it is not archived").collect()
+    };
+    let (here, there) = (told(&world.state), told(&restored));
+    for (here, there) in here.iter().zip(&there) {
+        assert_eq!(here, there, "seed {seed}");
+    }
+    assert_eq!(here.len(), there.len(), "seed {seed}");
+}
+
+/// So much is written that later attempts tell only what no earlier one has told.
+#[test]
+fn a_restored_state_tells_the_same_story() {
+    let long = format!("\"{}\"", "a long value ".repeat(500));
+    for seed in 0..seeds() / 3 {
+        let mut chance = Chance(seed << 32);
+        let graph = graph(&steps(&mut chance, 0));
+        let mut world = World::new(3);
+        let run = world.submit(&graph, &GIVEN);
+        while let Some((fence, start)) = world.running.first_key_value() {
+            let (fence, path) = (*fence, start.name.path.to_string());
+            let name = path.replace('.', "_");
+            let (short, long_name) = (format!("short_{name}"), format!("long_{name}"));
+            let writes = [("same", "7"), (&*short, "\"by me\""), (&*long_name, &*long)];
+            match chance.of(6) {
+                0 => world.end(fence, Ending::Failed(ExitReason::Code(3)), &[]),
+                1 => world.lose(&path),
+                _ => world.end(fence, Ending::Succeeded, &writes),
+            }
+            if chance.is(10) {
+                check_told_alike(&mut world, run, seed);
+            }
+            if world.running.is_empty()
+                && let Some(deadline) = world.state.next_deadline()
+            {
+                world.time = world.time.max(deadline.0);
+                world.apply(vec![Command::Continue]);
+            }
+        }
+        check_told_alike(&mut world, run, seed);
+    }
 }
 
 #[test]

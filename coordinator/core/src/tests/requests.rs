@@ -7,7 +7,7 @@ use dagmar_common::record::RunStatus;
 
 use super::drawing::{Step, graph as draw, stub, task};
 use super::world::World;
-use crate::command::{Command, Payload};
+use crate::command::{Command, Part, Payload};
 use crate::effect::{Effect, Refusal, Reply};
 
 /// More than one entry's units, and more than one chunk's bytes.
@@ -62,8 +62,8 @@ fn a_large_graph_is_staged_in_chunks() {
     assert_eq!(world.apply(vec![Command::Submit(submit.clone())]), [refused]);
     for (number, chunk) in bytes.chunks(STAGE_CHUNK_BYTES).enumerate() {
         let offset = (number * STAGE_CHUNK_BYTES) as u64;
-        let total = bytes.len() as u64;
-        let stage = Command::Stage { digest, offset, total, bytes: chunk.to_vec() };
+        let (part, total) = (Part::Graph, bytes.len() as u64);
+        let stage = Command::Stage { part, digest, offset, total, bytes: chunk.to_vec() };
         // Each comes twice, as after a lost answer.
         assert_eq!(world.apply(vec![stage.clone(), stage]), [Reply::Done, Reply::Done]);
     }

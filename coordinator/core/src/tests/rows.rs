@@ -5,11 +5,18 @@ use dagmar_common::record::RunStatus;
 use super::drawing::{Step, graph, map, stub, task};
 use super::world::World;
 
+const GIVEN: &[(&str, &str)] = &[
+    ("xs", "[1, 2, 3]"),
+    ("none", "[]"),
+    ("n", "7"),
+    ("odd", r#"["a.b", "x/y", "a.b", {"k": 1}]"#),
+];
+
 /// Plays the pipeline; `expected` is every node's end and the run's.
 #[track_caller]
 fn check(steps: &[Step], failing: &[&str], expected: &str) {
     let mut world = World::new(2);
-    let run = world.submit(&graph(steps), &[("xs", "[1, 2, 3]"), ("none", "[]"), ("n", "7")]);
+    let run = world.submit(&graph(steps), GIVEN);
     world.play(failing, &[]);
     let status = match world.ended.get(&run) {
         Some(RunStatus::Succeeded) => "run ✓",
@@ -64,6 +71,8 @@ fn stubs_end_without_a_trial() {
 #[test]
 fn row_19_to_22_maps() {
     check(&[map("m", "none", &[task("s")])], &[], "m✓, run ✓");
+    let four = "m✓ m.0.s✓ m.1.s✓ m.2.s✓ m.3.s✓, run ✓";
+    check(&[map("m", "odd", &[task("s")])], &[], four);
     check(&[map("m", "xs", &[task("s")])], &["m.1.s"], "m✗ m.0.s✓ m.1.s✗ m.2.s✓, run ✗");
     check(&[map("m", "absent", &[task("s")])], &[], "m✗, run ✗");
     check(&[map("m", "n", &[task("s")])], &[], "m✗, run ✗");

@@ -7,7 +7,9 @@ use dagmar_common::graph::{self, Graph};
 use dagmar_common::ids::{
     Fence, Incarnation, LogIndex, RequestId, RunId, RunNo, Session, Term, WorkerId,
 };
-use dagmar_common::lease::{Ending, ExitReason, Outcome, Output, OutputWay, Returned, Start};
+use dagmar_common::lease::{
+    Ending, ExitReason, Held, HeldAs, Outcome, Output, OutputWay, Returned, Start,
+};
 use dagmar_common::record::{NodeStatus, RunStatus};
 use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
@@ -202,12 +204,25 @@ impl World {
         self.settle();
     }
 
-    /// The worker's process died with all that it held, and another one takes its place.
+    /// The supervisor died under what runs at `path`.
+    #[track_caller]
+    pub fn lose(&mut self, path: &str) {
+        let fence = self.fence(path);
+        self.running.remove(&fence);
+        let returned = vec![Returned { fence, started: true }];
+        let incarnation = life(self.lives);
+        self.apply(vec![Command::Returned { worker: WORKER, incarnation, returned }]);
+        self.settle();
+    }
+
+    /// The worker's process died with all that it held and had begun, and another one takes its
+    /// place.
     pub fn restart_worker(&mut self, cpus: u32) {
         self.lives += 1;
-        self.running.clear();
-        let hello = Command::Hello(hello(WORKER, self.lives, cpus));
-        self.apply(vec![Command::LeaderUp, hello]);
+        let begun = std::mem::take(&mut self.running).into_keys();
+        let mut hello = hello(WORKER, self.lives, cpus);
+        hello.held = begun.map(|fence| Held { fence, state: HeldAs::Gone }).collect();
+        self.apply(vec![Command::LeaderUp, Command::Hello(hello)]);
         self.settle();
     }
 

@@ -143,12 +143,16 @@ impl Member {
         chunks: Option<State>,
     ) -> Result<bool, String> {
         let Some(life) = &mut self.life else { return Ok(false) };
-        if let Some(meta) = dagmar_replica::announced_snapshot(bytes) {
-            // The chunks are durable before raft hears of the snapshot.
-            let Some(chunks) = chunks else { return Ok(false) };
-            self.disk.snapshots.insert(meta.index, (meta, chunks));
-        }
-        life.replica.receive(from, bytes).map_err(|error| error.to_string())?;
+        let received = match dagmar_replica::announced_snapshot(bytes) {
+            None => life.replica.receive(from, bytes),
+            Some(meta) => {
+                // The chunks are durable before raft hears of the snapshot.
+                let Some(chunks) = chunks else { return Ok(false) };
+                self.disk.snapshots.insert(meta.index, (meta.clone(), chunks));
+                life.replica.receive_snapshot(from, bytes, &meta)
+            }
+        };
+        received.map_err(|error| error.to_string())?;
         Ok(true)
     }
 

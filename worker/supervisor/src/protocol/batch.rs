@@ -16,16 +16,19 @@ pub struct EventBatch(Vec<u8>);
 impl RequestBatch {
     pub fn push(&mut self, request: &Request<'_>) {
         match *request {
-            Request::Hello { on_close, mark } => frame(&mut self.0, kind::HELLO, |out| {
-                option(
-                    out,
-                    match on_close {
-                        OnClose::Kill => None,
-                        OnClose::Keep { for_us } => Some(for_us),
-                    },
-                );
-                out.extend_from_slice(mark);
-            }),
+            Request::Hello { on_close, cpu_millis, mark } => {
+                frame(&mut self.0, kind::HELLO, |out| {
+                    option(
+                        out,
+                        match on_close {
+                            OnClose::Kill => None,
+                            OnClose::Keep { for_us } => Some(for_us),
+                        },
+                    );
+                    out.extend(cpu_millis.to_le_bytes());
+                    out.extend_from_slice(mark);
+                });
+            }
             Request::Environment { number, over, entries } => {
                 frame(&mut self.0, kind::ENVIRONMENT, |out| {
                     out.extend(number.to_le_bytes());
@@ -190,6 +193,7 @@ fn put_spawn(out: &mut Vec<u8>, spawn: &Spawn<'_>) {
     out.extend(spawn.grace_us.to_le_bytes());
     out.extend(spawn.output_max.to_le_bytes());
     out.push(u8::from(spawn.exclusive));
+    out.extend(spawn.cpu_millis.to_le_bytes());
     for texts in [spawn.directory, spawn.words, spawn.additions] {
         out.extend((texts.bytes().len() as u32).to_le_bytes());
         out.extend_from_slice(texts.bytes());

@@ -55,8 +55,9 @@ fn read_hello<'a>(fields: &mut Fields<'a>) -> Option<Request<'a>> {
         None => OnClose::Kill,
         Some(for_us) => OnClose::Keep { for_us },
     };
+    let cpu_millis = fields.u32()?;
     let mark = fields.rest();
-    (!mark.contains(&0)).then_some(Request::Hello { on_close, mark })
+    (!mark.contains(&0)).then_some(Request::Hello { on_close, cpu_millis, mark })
 }
 
 fn read_environment<'a>(fields: &mut Fields<'a>) -> Option<Request<'a>> {
@@ -76,6 +77,7 @@ fn read_spawn<'a>(fields: &mut Fields<'a>) -> Option<Spawn<'a>> {
     let grace_us = fields.u64()?;
     let output_max = fields.u64()?;
     let exclusive = fields.flag()?;
+    let cpu_millis = fields.u32()?;
     let directory = fields.texts()?;
     let words = fields.texts()?;
     let additions = fields.texts()?;
@@ -90,6 +92,7 @@ fn read_spawn<'a>(fields: &mut Fields<'a>) -> Option<Spawn<'a>> {
         grace_us,
         output_max,
         exclusive,
+        cpu_millis,
     })
 }
 

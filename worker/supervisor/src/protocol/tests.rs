@@ -24,13 +24,14 @@ fn with_requests(check: impl FnOnce(&[Request<'_>])) {
         grace_us: 10_000_000,
         output_max: 64 << 20,
         exclusive: false,
+        cpu_millis: 250,
     };
     check(&[
-        Request::Hello { on_close: OnClose::Kill, mark: b"mark" },
+        Request::Hello { on_close: OnClose::Kill, cpu_millis: 2_000, mark: b"mark" },
         Request::Environment { number: 3, over: None, entries: entries.view() },
         Request::Environment { number: 4, over: Some(u32::MAX), entries: PackedView::default() },
         Request::Spawn(spawn),
-        Request::Hello { on_close: OnClose::Keep { for_us: 0 }, mark: b"" },
+        Request::Hello { on_close: OnClose::Keep { for_us: 0 }, cpu_millis: 0, mark: b"" },
         Request::Spawn(Spawn { time_limit_us: None, exclusive: true, ..spawn }),
         Request::Heard { fence: 7 },
         Request::Deadline { at_us: 8 },

@@ -5,9 +5,11 @@ mod run;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dagmar_common::ids::{Fence, WorkerNo};
+use dagmar_common::limits::WORKER_LEASES_MAX;
 use dagmar_common::record::NodeStatus;
 
 use super::State;
+use super::lease::RECORDED_OUTCOMES_MAX;
 use super::node::Marks;
 use super::timer::Due;
 use crate::schedule::Head;
@@ -27,6 +29,7 @@ impl State {
     pub fn check(&self) -> Result<(), String> {
         holds!(self.touched.is_empty(), "runs are marked as touched between entries");
         holds!(self.timers.is_order_true(), "the order of timers is not that of their rows");
+        holds!(self.requests.is_true(), "a request is not found by its id");
         self.check_runs()?;
         self.check_leases()?;
         for number in (0..self.workers.rows.len() as u32).map(WorkerNo) {
@@ -68,7 +71,6 @@ impl State {
         let mut live: BTreeMap<u32, u32> = BTreeMap::new();
         for (fence, lease) in self.leases.iter() {
             holds!(fence.0 <= self.leases.last_fence, "fence {fence} was never given");
-            holds!(!self.leases.dead.contains(&fence.0), "fence {fence} is dead and alive");
             let Some(run) = self.runs.slots.get(lease.slot) else {
                 return Err(format!("fence {fence} is of a run that is gone"));
             };
@@ -82,6 +84,13 @@ impl State {
             };
             holds!(fits, "fence {fence}: its node is {:?}", node.status);
             *live.entry(lease.slot).or_default() += u32::from(lease.is_live);
+        }
+        holds!(self.leases.recorded.len() as u64 <= RECORDED_OUTCOMES_MAX, "too much is recorded");
+        for (row, one) in (0..).zip(self.leases.recorded.iter()).filter(|(_, one)| one.fence != 0) {
+            let fence = Fence(one.fence);
+            holds!(fence.0 <= self.leases.last_fence, "fence {fence} was recorded, not given");
+            holds!(fence.0 % RECORDED_OUTCOMES_MAX == row, "fence {fence} stands in row {row}");
+            holds!(self.leases.get(fence).is_none(), "fence {fence} is recorded and still open");
         }
         for (slot, run) in self.runs.live() {
             let leases = live.get(&slot).copied().unwrap_or(0);
@@ -162,6 +171,7 @@ impl State {
             worker.takes_work(self.reign)
                 && worker.ahead == 0
                 && worker.free() >= need
+                && worker.leases < WORKER_LEASES_MAX
                 && worker.reserved_for.is_none_or(|reserved| reserved == class)
         });
         idle.map(|(number, _)| number)

@@ -133,6 +133,12 @@ impl RunRow {
             let dropped = if map.cursor == NONE { map.count - map.next } else { 0 };
             holds!(map.ended == kept + dropped, "map {number}: {} items ended", map.ended);
             holds!(map.phase == MapPhase::Running || map.all_ended(), "map {number} ended early");
+            let is_running = self.is_map(map.node, number as u32) && is_live(map.phase);
+            let sees = &self.nodes.get(map.node).view;
+            holds!(
+                !is_running || sees.is_same(&map.seen),
+                "map {number} does not see what its node does"
+            );
         }
         Ok(())
     }

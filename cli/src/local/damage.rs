@@ -1,0 +1,82 @@
+//! The words for a run of this directory whose stored bytes are not what was written.
+
+use std::path::Path;
+
+use dagmar_common::problem::{Code, Problem};
+use dagmar_coordinator::store::StoreError;
+
+use super::live::LOG;
+use crate::render::text::shell_word;
+
+/// The log of the run in `live_dir` cannot be believed. `place`: the file that shows it.
+pub fn of_log(live_dir: &Path, place: &Path, why: impl Into<String>) -> Problem {
+    let run = name(live_dir);
+    Problem::new(Code::Damaged, format!("the log of {run} is damaged"))
+        .at(place.display().to_string())
+        .because(why)
+        .because("nothing of it is believed; other runs here are not touched")
+        .try_this(format!("restore {} from a backup, then dagmar resume {run}", live_dir.display()))
+        .try_this(forget(live_dir))
+}
+
+/// Why the log of the run in `live_dir` cannot be opened.
+pub fn of_store(live_dir: &Path, error: &StoreError) -> Problem {
+    let run = name(live_dir);
+    match error {
+        StoreError::Corrupt { what, path, .. } => of_log(live_dir, path, what),
+        StoreError::NoLog { path } => of_log(live_dir, path, "the log that was here is gone"),
+        StoreError::Newer { what, path } => {
+            Problem::new(Code::Newer, format!("the log of {run} was written by a newer dagmar"))
+                .at(path.display().to_string())
+                .because(what)
+                .try_this("go on with the program that wrote it, or a newer one")
+        }
+        StoreError::Held { pid, .. } => {
+            let who =
+                pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            Problem::new(Code::StillRunning, format!("{who} has the log of {run} open"))
+                .try_this("the same again in a moment")
+        }
+        StoreError::Io { what, path, source } => Problem::storage(what, path, source),
+        StoreError::Exists { .. } | StoreError::Poisoned { .. } | StoreError::NotHeld { .. } => {
+            Problem::new(Code::Internal, error.to_string())
+        }
+    }
+}
+
+/// The same for the directory of a store, where no more is known of the run.
+pub fn of_store_directory(directory: &Path, why: impl Into<String>) -> Problem {
+    of_log(directory.parent().unwrap_or(directory), directory, why)
+}
+
+/// What the worker noted of starts and ends cannot be believed. The log alone is enough to go on.
+pub fn of_records(live_dir: &Path, error: &std::io::Error) -> Problem {
+    let (run, path) = (name(live_dir), live_dir.join("records"));
+    let word = shell_word(&path.display().to_string());
+    let problem = Problem::new(Code::Damaged, format!("the worker's records of {run} are damaged"));
+    problem
+        .at(path.display().to_string())
+        .because(format!("a record {error}"))
+        .because("they tell which steps ended just before the run was interrupted")
+        .try_this(format!("mv {word} {word}.damaged    then dagmar resume {run}"))
+        .try_this("such steps run again then; what the log holds as ended does not")
+}
+
+/// What one attempt wrote cannot be read in `directory`.
+pub fn of_output(directory: &Path, code: Code, error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(code, "some output cannot be read")
+        .at(directory.display().to_string())
+        .because(error.to_string())
+        .because("what other steps wrote stands on stdout; how each step ended: dagmar show RUN")
+}
+
+/// What to type to be rid of a directory for good.
+pub fn forget(directory: &Path) -> String {
+    let word = shell_word(&directory.display().to_string());
+    format!("rm -r {word}    to give the run up and free its name")
+}
+
+fn name(live_dir: &Path) -> String {
+    debug_assert!(!live_dir.ends_with(LOG), "the directory of a run, not of its store");
+    live_dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
