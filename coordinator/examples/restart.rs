@@ -67,8 +67,8 @@ fn measure(directory: &Path) -> anyhow::Result<()> {
         anyhow::ensure!(bytes >= LOG_BYTES, "{bytes} bytes of log behind the snapshot");
         let whole = begun.elapsed();
         println!(
-            "restart in {whole:.2?}, {:.2?} of them on a processor: opened and verified in {opening:.2?}, snapshot restored in \
-             {:.2?}, {} MiB replayed in {:.2?}",
+            "restart in {whole:.2?}, {:.2?} of them on a processor: opened and verified in \
+             {opening:.2?}, snapshot restored in {:.2?}, {} MiB replayed in {:.2?}",
             cpu().saturating_sub(processor),
             restored - opening,
             bytes >> 20,
