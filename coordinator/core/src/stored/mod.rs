@@ -4,7 +4,6 @@ mod answers;
 mod error;
 mod forms;
 mod pack;
-mod replies;
 mod rows;
 mod snapshot;
 #[cfg(test)]
