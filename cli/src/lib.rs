@@ -11,6 +11,7 @@
 //! * `local/files.rs`: a few for a moment, which make files durable side by side
 //! * `local/git.rs`: `code-identity`, which asks git while the run is under way already
 //! * `bench/baseline.rs`: as many as cpus, which start processes for comparison
+//! * `bench/mod.rs`: one for a moment, which submits a large run beside the one that is timed
 
 pub mod arguments;
 mod bench;

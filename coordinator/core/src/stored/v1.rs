@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bincode::config::{self, Configuration};
 use bincode::{Decode, Encode};
-use dagmar_common::envelope::{self, EnvelopeError, Kind};
+use dagmar_common::envelope::{self, Kind};
 use dagmar_common::ids::{
     ClusterId, Digest, Incarnation, RequestId, RunId, Session, Term, WorkerId,
 };
@@ -17,18 +17,11 @@ use dagmar_common::lease::{
 use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 
+use super::StoredError;
 use super::fences::Fences;
 use crate::command::{Batch, Command, Part, Payload, Submit, WorkerHello};
 
 const VERSION: u16 = 1;
-
-/// Why stored bytes cannot be read. None of it is ever skipped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoredError {
-    Envelope(EnvelopeError),
-    /// The checksum holds and the content does not: written by another program.
-    Malformed(String),
-}
 
 #[derive(Encode, Decode)]
 struct BatchV1 {
@@ -492,14 +485,3 @@ fn unpack_output((name, value, is_file): (String, String, bool)) -> Output {
     let way = if is_file { OutputWay::File } else { OutputWay::Variable };
     Output { name: name.into(), value: Value::from_spelled(value), way }
 }
-
-impl std::fmt::Display for StoredError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            StoredError::Envelope(error) => error.fmt(f),
-            StoredError::Malformed(why) => write!(f, "cannot be read: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for StoredError {}
