@@ -1,7 +1,7 @@
 //! What this worker started and what of it has ended: appended, and read after a crash.
 //!
-//! It survives the death of every process; after the death of the host nothing of it is needed,
-//! for then no process is left. Only the start of what may not run twice is fsynced. Version 1 of a
+//! It survives the death of every process. After the death of the host no process is left, and all
+//! that is needed is the start of what may not run twice: that alone is fsynced. Version 1 of a
 //! record's body, little-endian: `1 | boot id 36 bytes | mark 36 bytes` opens a supervisor;
 //! `2 | fence u64` is written before a start is asked for; `3 | fence u64 | pid u32 | microseconds
 //! since boot u64` when it began; `4 | fence u64` when nothing of it runs any more and the worker
@@ -51,6 +51,8 @@ pub struct Records {
     path: PathBuf,
     file: File,
     length: u64,
+    /// The directory knows the file's name after a loss of power, too.
+    is_named: bool,
     waiting: Vec<u8>,
     head: Vec<u8>,
     /// Asked for and not answered; with the process of what may still run.
@@ -75,11 +77,13 @@ impl Records {
         Record::Opened { boot: boot_id()?, mark: mark.0.clone() }.seal_into(&mut head);
         let mut bytes = head.clone();
         left.iter().for_each(|fence| Record::Asked { fence: *fence }.seal_into(&mut bytes));
-        let file = write_new(path, &bytes)?;
+        let is_named = !left.is_empty();
+        let file = write_new(path, &bytes, is_named)?;
         Ok(Records {
             path: path.to_owned(),
             file,
             length: bytes.len() as u64,
+            is_named,
             waiting: Vec::new(),
             head,
             open: left.iter().map(|fence| (*fence, None)).collect(),
@@ -142,8 +146,15 @@ impl Records {
     }
 
     /// Before a trial that may not run twice: after a loss of power somebody has to know of it.
-    pub fn sync(&self, is_careful: bool) -> io::Result<()> {
-        if is_careful { self.file.sync_data() } else { Ok(()) }
+    pub fn sync(&mut self, is_careful: bool) -> io::Result<()> {
+        if !is_careful {
+            return Ok(());
+        }
+        self.file.sync_data()?;
+        if !std::mem::replace(&mut self.is_named, true) {
+            sync_directory_of(&self.path).inspect_err(|_| self.is_named = false)?;
+        }
+        Ok(())
     }
 
     fn write_anew(&mut self) -> io::Result<()> {
@@ -154,20 +165,32 @@ impl Records {
                 Record::Began(*began).seal_into(&mut bytes);
             }
         }
-        self.file = write_new(&self.path, &bytes)?;
+        self.file = write_new(&self.path, &bytes, true)?;
+        self.is_named = true;
         self.length = bytes.len() as u64;
         self.waiting.clear();
         Ok(())
     }
 }
 
-/// Whole or not at all under its name.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
+/// Whole or not at all under its name; `durably` where the file before it may say what a loss of
+/// power must not take.
+fn write_new(path: &Path, bytes: &[u8], durably: bool) -> io::Result<File> {
     let partial = path.with_extension("part");
     let mut file = File::create(&partial)?;
     file.write_all(bytes)?;
+    if durably {
+        file.sync_all()?;
+    }
     fs::rename(&partial, path)?;
+    if durably {
+        sync_directory_of(path)?;
+    }
     Ok(file)
+}
+
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 impl Left {

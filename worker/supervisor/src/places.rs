@@ -123,6 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn another_number_of_cpus_counts_from_then_on() {
+        let mut places = with(&[2_000, 9_000, 1_000, 1_000]);
+        check(&mut places, &[0]);
+        places.resize(1_000);
+        places.release(2_000);
+        check(&mut places, &[1]);
+        places.resize(10_000);
+        check(&mut places, &[2]);
+        places.release(9_000);
+        check(&mut places, &[3]);
+    }
+
+    #[test]
     fn what_is_taken_back_never_begins_and_holds_nobody_back() {
         let mut places = with(&[1_000, 2_000, 1_000, 1_000]);
         check(&mut places, &[0]);

@@ -297,6 +297,38 @@ pub fn an_exclusive_task_lives_under_its_deadline() {
     next.supervisor.shut_down(Duration::from_secs(1));
 }
 
+/// What waits for cpus is listed as not begun, and looks at its deadline when it has them.
+pub fn what_waits_is_found_too() {
+    let place = Place::new(PATIENCE);
+    let first = Daemon::start(&place);
+    let deadline = clock::boot_us() + 3 * SECOND_US;
+    first.asks(&[Request::Deadline { at_us: deadline }]);
+    for fence in 1..=4 {
+        first.spawns(&place, fence, false, "exec sleep 1000");
+        first.hears(&format!("started {fence}"));
+    }
+    first.spawns(&place, 5, true, "touch began");
+    first.spawns(&place, 6, false, "exec sleep 1000");
+    // Both were read.
+    first.spawns(&place, 6, false, "exec sleep 1000");
+    first.hears("6 refused true");
+    drop(first);
+    let second = Daemon::adopt(&place);
+    assert_eq!(second.listed(), [1, 2, 3, 4, 5, 6]);
+    let waits = |held: &&Held| held.began.is_none();
+    let waiting: Vec<u64> = second.held.iter().filter(waits).map(|held| held.fence).collect();
+    assert!(waiting.contains(&5) && waiting.contains(&6) && waiting.len() == 2, "{waiting:?}");
+    eventually("its deadline is over", || clock::boot_us() > deadline);
+    second.asks(&[Request::Stop { fence: 1, grace_us: SECOND_US }]);
+    second.hears("5 never began");
+    second.hears("started 6");
+    drop(second);
+    let third = Daemon::adopt(&place);
+    third.hears("5 never began");
+    assert!(!place.file("began").exists());
+    third.supervisor.shut_down(Duration::from_secs(20));
+}
+
 /// The same through the executor: stopped by us, so there is no outcome.
 pub fn an_exclusive_trial_is_returned_at_its_deadline() {
     let place = Place::new(PATIENCE);

@@ -62,6 +62,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_shutdown_returns_what_ran", killed::a_shutdown_returns_what_ran),
     ("a_killed_daemon_is_followed_by_another", kept::a_killed_daemon_is_followed_by_another),
     ("a_second_daemon_takes_over_from_the_first", kept::a_second_daemon_takes_over_from_the_first),
+    ("what_waits_is_found_too", kept::what_waits_is_found_too),
     ("without_any_daemon_all_ends_in_time", kept::without_any_daemon_all_ends_in_time),
     (
         "an_exclusive_task_lives_under_its_deadline",

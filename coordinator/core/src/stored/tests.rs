@@ -33,21 +33,6 @@ fn outcome(fence: u64, ending: Ending) -> Outcome {
 /// One of everything.
 fn everything() -> Batch {
     let worker = WorkerId(0x0123_4567_89ab_cdef);
-    let mut full = outcome(7, Ending::Failed(ExitReason::NotStarted(-2)));
-    let value = Value::from_loose("[1, 2]");
-    full.outputs.push(Output { name: "x".into(), value, way: OutputWay::Variable });
-    full.log = Some(LogPlace { fence: Fence(7), segment: 1, offset: 2, length: 3, dropped: 4 });
-    full.last_lines = "oh".into();
-    let endings = [
-        Ending::Succeeded,
-        Ending::Cancelled,
-        Ending::Failed(ExitReason::Code(3)),
-        Ending::Failed(ExitReason::Signal(9)),
-        Ending::Failed(ExitReason::TimeLimit),
-        Ending::Failed(ExitReason::BadOutput),
-    ];
-    let mut outcomes: Vec<_> = (100..).zip(endings).map(|(f, e)| outcome(f, e)).collect();
-    outcomes.push(full);
     let states = [HeldAs::Queued, HeldAs::Running, HeldAs::Finished, HeldAs::Gone];
     let held = (5..).map(Fence).zip(states).map(|(fence, state)| Held { fence, state });
     let digest = Digest([7; 32]);
@@ -94,7 +79,7 @@ fn everything() -> Batch {
             Command::WorkerReady { worker, incarnation, session },
             Command::WorkerSuspended { worker, session },
             Command::WorkerLost { worker, started, unsent },
-            Command::Outcomes { worker, outcomes },
+            Command::Outcomes { worker, outcomes: outcomes() },
             Command::Returned { worker, incarnation, returned },
             Command::Archived { run },
             Command::Drain { worker, is_on: true },
@@ -102,6 +87,24 @@ fn everything() -> Batch {
             Command::Restored { cluster: ClusterId(8) },
         ],
     }
+}
+
+/// One of every ending, and one with all that an outcome can say.
+fn outcomes() -> Vec<Outcome> {
+    let mut full = outcome(7, Ending::Failed(ExitReason::NotStarted(-2)));
+    let value = Value::from_loose("[1, 2]");
+    full.outputs.push(Output { name: "x".into(), value, way: OutputWay::Variable });
+    full.log = Some(LogPlace { fence: Fence(7), segment: 1, offset: 2, length: 3, dropped: 4 });
+    full.last_lines = "oh".into();
+    let endings = [
+        Ending::Succeeded,
+        Ending::Cancelled,
+        Ending::Failed(ExitReason::Code(3)),
+        Ending::Failed(ExitReason::Signal(9)),
+        Ending::Failed(ExitReason::TimeLimit),
+        Ending::Failed(ExitReason::BadOutput),
+    ];
+    (100..).zip(endings).map(|(f, e)| outcome(f, e)).chain([full]).collect()
 }
 
 /// The golden bytes of `name`, after writing them where they are asked for.

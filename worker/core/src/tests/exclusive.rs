@@ -48,6 +48,24 @@ fn an_exclusive_trial_begins_only_while_its_deadline_lies_ahead() {
 }
 
 #[test]
+fn what_needs_care_is_not_handed_ahead() {
+    let mut desk = Desk::ready();
+    let mut once = process(2, "b", 1_000);
+    let care = Care { exclusive: false, once: true };
+    once.task = Arc::new(Task { care, ..(*once.task).clone() });
+    desk.told(ToWorker::Start(vec![
+        process(1, "a", 1_500),
+        once,
+        exclusive(3, "c"),
+        process(4, "d", 2_000),
+    ]));
+    desk.check("runs 1");
+    desk.ends(1, Ending::Succeeded);
+    // Both begin at once, and what needs none waits for them at the supervisor.
+    desk.check("runs 2, runs 3, runs 4");
+}
+
+#[test]
 fn what_was_never_sent_or_was_acknowledged_before_moves_no_deadline() {
     let mut desk = connected();
     desk.told(ToWorker::HeartbeatAcknowledged { number: 7 });
