@@ -25,6 +25,9 @@ pub trait Wiring: Sync {
     /// The cluster of one live run, in this process.
     fn open(&self, live: &Live, opening: Opening) -> Result<Box<dyn Engine>, Problem>;
 
+    /// The run in a live directory that nobody works on: nothing starts and nothing is written.
+    fn look(&self, live_dir: &Path) -> Result<Arc<dyn Runs>, Problem>;
+
     /// Hands on the bytes at one place of a worker's log segments, until `take` says no.
     fn read_log(
         &self,
@@ -63,8 +66,6 @@ pub enum Opening {
     New,
     /// An interrupted run goes on.
     Resume,
-    /// An interrupted run is looked at: nothing starts and nothing is written.
-    Look,
 }
 
 /// A pipeline and what was given for its parameters, unread.

@@ -5,5 +5,6 @@ mod damage;
 mod kills;
 mod local_runs;
 mod pages;
+mod readers;
 mod room;
 mod tidy;

@@ -40,6 +40,10 @@ impl Wiring for Scripted {
         Ok(Box::new(ScriptedEngine(Arc::default())))
     }
 
+    fn look(&self, _live_dir: &Path) -> Result<Arc<dyn Runs>, Problem> {
+        Ok(Arc::<FixedRuns>::default())
+    }
+
     fn read_log(
         &self,
         _logs: &Path,
