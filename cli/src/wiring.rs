@@ -8,11 +8,10 @@ use bytes::Bytes;
 use crossbeam_channel::Receiver;
 
 use dagmar_common::ids::Digest;
-use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::Problem;
-use dagmar_common::record::follow::{Change, Detail, Stream};
+use dagmar_common::record::follow::{Change, Detail};
 use dagmar_common::value::Value;
-use dagmar_coordinator::services::Runs;
+use dagmar_coordinator::services::{Logs, Runs};
 
 use crate::arguments::BenchArguments;
 use crate::local::live::Live;
@@ -28,13 +27,8 @@ pub trait Wiring: Sync {
     /// The run in a live directory that nobody works on: nothing starts and nothing is written.
     fn look(&self, live_dir: &Path) -> Result<Arc<dyn Runs>, Problem>;
 
-    /// Hands on the bytes at one place of a worker's log segments, until `take` says no.
-    fn read_log(
-        &self,
-        logs: &Path,
-        place: LogPlace,
-        take: &mut dyn FnMut(Stream, &[u8]) -> bool,
-    ) -> Result<(), Problem>;
+    /// What is read of a worker's log segments in a directory.
+    fn logs(&self, directory: PathBuf) -> Arc<dyn Logs>;
 
     /// The life of the process that starts and owns task processes.
     fn supervisor(&self) -> ExitCode;

@@ -60,7 +60,7 @@ impl Shell {
     ) -> io::Result<Shell> {
         let (sender, reports) = unbounded();
         let tell = Tell { reports: sender, wake: std::sync::Arc::new(wake) };
-        let processes = tell.clone().listen(&config)?;
+        let processes = Processes::start(&config, tell.clone().listener())?;
         Ok(Shell {
             agent: Agent::new(identity),
             config,
@@ -129,7 +129,8 @@ impl Shell {
             for report in reports {
                 if matches!(report, Report::SupervisorLost) {
                     tracing::error!("the supervisor died; what it ran is given back");
-                    self.processes = self.tell.clone().listen(&self.config)?;
+                    let (logs, tell) = (self.processes.logs().clone(), self.tell.clone());
+                    self.processes = Processes::after(logs, &self.config, tell.listener())?;
                 }
                 self.inputs.extend(input_of(report));
             }
@@ -159,13 +160,13 @@ impl Shell {
 }
 
 impl Tell {
-    fn listen(self, config: &Config) -> io::Result<Processes> {
-        Processes::start(config, move |reports| {
+    fn listener(self) -> impl FnMut(Vec<Report>) + Send + 'static {
+        move |reports| {
             // A shell that is gone wants nothing more.
             if self.reports.send(reports).is_ok() {
                 (self.wake)();
             }
-        })
+        }
     }
 }
 

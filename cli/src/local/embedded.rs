@@ -405,8 +405,8 @@ impl Logs for WorkerLogs {
         super::logs::read(&self.0.directory(), place, take)
     }
 
-    fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem> {
-        let live = self.0.follow(fence, from, super::logs::PIECE_BYTES, timeout);
+    fn live(&self, fence: Fence, from: u64) -> Result<Option<Live>, Problem> {
+        let live = self.0.read_live(fence, from, super::logs::PIECE_BYTES);
         let live = live.map_err(|error| super::logs::unreadable(&self.0.directory(), &error))?;
         Ok(live.map(|live| {
             let pieces = live.pieces.into_iter();

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::LogPlace;
@@ -24,7 +23,7 @@ pub fn look(live_dir: &Path) -> Result<Arc<dyn Runs>, Problem> {
 }
 
 /// Segments of a worker that is gone.
-struct StoredLogs(PathBuf);
+pub struct StoredLogs(pub PathBuf);
 
 impl Logs for StoredLogs {
     fn read(
@@ -32,14 +31,10 @@ impl Logs for StoredLogs {
         place: &LogPlace,
         take: &mut dyn FnMut(Stream, &[u8]) -> bool,
     ) -> Result<(), Problem> {
-        match place.length {
-            // An attempt without an outcome has no more than its fence: it wrote anywhere.
-            0 => logs::search(&self.0, place.fence, take),
-            _ => logs::read(&self.0, place, take),
-        }
+        logs::read(&self.0, place, take)
     }
 
-    fn follow(&self, _: Fence, _: u64, _: Duration) -> Result<Option<LivePiece>, Problem> {
+    fn live(&self, _: Fence, _: u64) -> Result<Option<LivePiece>, Problem> {
         Ok(None)
     }
 }

@@ -113,9 +113,18 @@ impl Processes {
     /// thread of its own, with all that is known at that moment.
     pub fn start(
         config: &Config,
+        tell: impl FnMut(Vec<Report>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
+        Processes::after(logs, config, tell)
+    }
+
+    /// The same after a supervisor that died: whoever reads output goes on reading it there.
+    pub fn after(
+        logs: Arc<Segments>,
+        config: &Config,
         mut tell: impl FnMut(Vec<Report>) + Send + 'static,
     ) -> io::Result<Self> {
-        std::fs::create_dir_all(&config.root)?;
         let left = Left::read(&config.root.join("records"))?;
         let killed = left.sweep();
         if killed > 0 {
@@ -132,7 +141,6 @@ impl Processes {
             waiting: RequestBatch::default(),
             lost: false,
         };
-        let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
         let shared = Arc::new(Shared { state: Mutex::new(state), logs });
         let mut listener = Listener::new(shared.clone());
         let supervisor = Supervisor::start(&config.program, mark, move |said| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dagmar_common::graph::Task;
 use dagmar_common::ids::{Fence, WorkerNo};
-use dagmar_common::lease::{Ending, Outcome, Output, OutputWay};
+use dagmar_common::lease::{Ending, LogPlace, Outcome, Output, OutputWay};
 use dagmar_common::limits::{CRASH_LIMIT, LOST_ATTEMPTS_MAX, NOT_STARTED_WAITS};
 use dagmar_common::record::{AttemptStatus, NodeStatus};
 use dagmar_common::time::{Span, WallTime};
@@ -223,7 +223,12 @@ impl Turn<'_> {
                 granted: lease.granted,
                 recorded: self.entry.index.0,
                 seen,
-                rest: None,
+                // Nobody says where its output lies, but whose it is.
+                rest: Some(Arc::new(TrialRest {
+                    outputs: Vec::new(),
+                    log: Some(LogPlace { fence, ..LogPlace::default() }),
+                    last_lines: Arc::default(),
+                })),
             };
             self.add_lost(row, lost);
         }
