@@ -40,9 +40,9 @@ pub trait Logs: Send + Sync + 'static {
         take: &mut dyn FnMut(Stream, &[u8]) -> bool,
     ) -> Result<(), Problem>;
 
-    /// What a running attempt wrote behind its first `from` bytes; waits up to `timeout` for more
-    /// than nothing. None if it does not run (any more).
-    fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem>;
+    /// Something of what a running attempt wrote behind its first `from` bytes. None if it does
+    /// not run (any more).
+    fn live(&self, fence: Fence, from: u64) -> Result<Option<Live>, Problem>;
 }
 
 /// A piece of the output of a running attempt.
