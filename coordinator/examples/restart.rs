@@ -218,6 +218,7 @@ fn apply(
 
 fn layers(number: u32) -> Graph {
     let task = Task {
+        care: Default::default(),
         function: Function::Noop,
         max_attempts: 1,
         backoff: None,

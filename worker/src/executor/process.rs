@@ -122,9 +122,19 @@ impl Processes {
     pub fn start(
         config: &Config,
         cpu_millis: u32,
+        tell: impl FnMut(Vec<Report>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
+        Processes::after(logs, config, cpu_millis, tell)
+    }
+
+    /// The same after a supervisor that died: whoever reads output goes on reading it there.
+    pub fn after(
+        logs: Arc<Segments>,
+        config: &Config,
+        cpu_millis: u32,
         mut tell: impl FnMut(Vec<Report>) + Send + 'static,
     ) -> io::Result<Self> {
-        std::fs::create_dir_all(&config.root)?;
         let left = Left::read(&config.root.join("records"))?;
         let killed = left.sweep();
         let left: Vec<Fence> = left.open.into_keys().collect();
@@ -143,7 +153,6 @@ impl Processes {
             waiting: RequestBatch::default(),
             lost: false,
         };
-        let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
         let shared = Arc::new(Shared { state: Mutex::new(state), logs });
         let mut listener = Listener::new(shared.clone());
         let (program, tie) = (&config.program, &config.tie);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dagmar_common::graph::Task;
 use dagmar_common::ids::{Fence, WorkerNo};
-use dagmar_common::lease::{Ending, Outcome, Output, OutputWay};
+use dagmar_common::lease::{Ending, LogPlace, Outcome, Output, OutputWay};
 use dagmar_common::limits::{CRASH_LIMIT, LOST_ATTEMPTS_MAX, NOT_STARTED_WAITS};
 use dagmar_common::record::{AttemptStatus, NodeStatus};
 use dagmar_common::time::{Span, WallTime};
@@ -162,7 +162,7 @@ impl Turn<'_> {
 
     /// What was under way without an outcome. Of attempts that were lost again and again under one
     /// number the last takes the place of the one before it.
-    fn add_lost(&mut self, row: u32, lease: &LeaseRow, status: AttemptStatus) {
+    fn add_lost(&mut self, row: u32, fence: Fence, lease: &LeaseRow, status: AttemptStatus) {
         let node = self.run.nodes.get(row);
         let lost = TrialRow {
             previous: NONE,
@@ -175,7 +175,12 @@ impl Turn<'_> {
             granted: lease.granted,
             recorded: self.entry.index.0,
             seen: node.view.clone(),
-            rest: None,
+            // Nobody says where its output lies, but whose it is.
+            rest: Some(Arc::new(TrialRest {
+                outputs: Vec::new(),
+                log: Some(LogPlace { fence, ..LogPlace::default() }),
+                last_lines: Arc::default(),
+            })),
         };
         let (last, mut before, mut count) = (node.trials, 0, 0);
         let mut at = last;
@@ -249,7 +254,7 @@ impl Turn<'_> {
                 _ if self.run.stop.is_some() => AttemptStatus::Cancelled,
                 _ => AttemptStatus::Lost,
             };
-            self.add_lost(row, lease, status);
+            self.add_lost(row, fence, lease, status);
         }
         match after {
             After::Ready => self.make_ready(row),

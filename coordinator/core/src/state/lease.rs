@@ -75,6 +75,10 @@ impl Leases {
         self.pages.get(&page)?.blocks.row(block).as_ref()?.rows[row].as_ref()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+
     pub fn live(&self, fence: Fence) -> Option<&LeaseRow> {
         self.get(fence).filter(|lease| lease.is_live)
     }

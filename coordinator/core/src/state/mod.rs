@@ -133,6 +133,11 @@ impl State {
         !self.round.is_empty() || self.schedule.is_unfinished || self.staging.is_checking()
     }
 
+    /// Somebody works, and what it says next must not wait for the agenda of others.
+    pub fn has_leases(&self) -> bool {
+        !self.leases.is_empty()
+    }
+
     pub fn worker_no(&self, worker: WorkerId) -> Option<WorkerNo> {
         self.workers.numbers.get(&worker).copied()
     }

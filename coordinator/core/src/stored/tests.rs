@@ -200,3 +200,14 @@ fn damage_is_seen_and_a_snapshot_is_whole_or_refused() {
     chunks[0][30] ^= 1;
     assert!(matches!(State::restore(&chunks).err(), Some(RestoreError::Envelope(_))));
 }
+
+/// A length that no memory has room for, with a checksum that holds.
+#[test]
+fn a_length_beyond_all_bounds_is_refused_before_room_is_made_for_it() {
+    let mut body = vec![0, 0, 0];
+    body.push(253);
+    body.extend(u64::MAX.to_le_bytes());
+    let sealed = dagmar_common::envelope::seal(dagmar_common::envelope::Kind::Batch, 1, &body);
+    assert!(matches!(decode_batch(&sealed), Err(StoredError::Malformed(_))));
+    assert!(matches!(decode_parameters(&body[3..]), Err(StoredError::Malformed(_))));
+}

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bincode::config::{self, Configuration};
+use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
 use bincode::{Decode, Encode};
 use dagmar_common::envelope::{self, Kind};
 use dagmar_common::ids::{
@@ -153,7 +153,11 @@ pub fn decode_parameters(bytes: &[u8]) -> Result<Vec<(Arc<str>, Value)>, StoredE
     Ok(pairs.into_iter().map(|(name, value)| (name.into(), Value::from_spelled(value))).collect())
 }
 
-const CONFIG: Configuration = config::standard();
+/// No entry of ours takes more when it is read; a length beyond it is damage, and sets nothing
+/// aside.
+const DECODE_BYTES_MAX: usize = 1 << 30;
+const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_BYTES_MAX>> =
+    config::standard().with_limit::<DECODE_BYTES_MAX>();
 
 fn write(form: &impl Encode, out: &mut Vec<u8>) {
     // Writing into a vector fails only for types that none of the forms holds.
