@@ -23,7 +23,7 @@ impl Logs for NoLogs {
         Ok(())
     }
 
-    fn follow(&self, _: Fence, _: u64, _: Duration) -> Result<Option<Live>, Problem> {
+    fn live(&self, _: Fence, _: u64) -> Result<Option<Live>, Problem> {
         Ok(None)
     }
 }
