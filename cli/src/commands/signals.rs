@@ -1,7 +1,12 @@
 //! Ctrl-C and its like as messages, so that a run can be cancelled instead of torn.
 
+use std::time::{Duration, Instant};
+
 use crossbeam_channel::{Receiver, unbounded};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Whoever stops a process and its group stops it twice: signals so close together mean one thing.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// One message for each SIGINT or SIGTERM from now on. Without a thread to listen the system's
 /// own way stays: the process ends, and the run is interrupted.
@@ -16,13 +21,18 @@ pub fn listen() -> Receiver<()> {
             let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
             let (Ok(mut interrupt), Ok(mut terminate)) = both else { return };
             drop(ready);
+            let mut last: Option<Instant> = None;
             loop {
                 let heard = tokio::select! {
                     heard = interrupt.recv() => heard,
                     heard = terminate.recv() => heard,
                 };
-                if heard.is_none() || sender.send(()).is_err() {
+                let is_echo = last.is_some_and(|last| last.elapsed() < TOGETHER);
+                if heard.is_none() || (!is_echo && sender.send(()).is_err()) {
                     return;
+                }
+                if !is_echo {
+                    last = Some(Instant::now());
                 }
             }
         });
