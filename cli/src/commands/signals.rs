@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Whoever stops a process and its group stops it twice: signals so close together mean one thing.
+/// Whoever stops a process and its group, as `timeout` does, sends it two SIGTERM so close
+/// together, and means one thing. Two presses of Ctrl-C are two.
 const TOGETHER: Duration = Duration::from_millis(500);
 
 /// One message for each SIGINT or SIGTERM from now on. Without a thread to listen the system's
@@ -24,11 +25,12 @@ pub fn listen() -> Receiver<()> {
             let mut last: Option<Instant> = None;
             loop {
                 let heard = tokio::select! {
-                    heard = interrupt.recv() => heard,
-                    heard = terminate.recv() => heard,
+                    heard = interrupt.recv() => heard.map(|()| false),
+                    heard = terminate.recv() => heard.map(|()| true),
                 };
-                let is_echo = last.is_some_and(|last| last.elapsed() < TOGETHER);
-                if heard.is_none() || (!is_echo && sender.send(()).is_err()) {
+                let Some(is_term) = heard else { return };
+                let is_echo = is_term && last.is_some_and(|last| last.elapsed() < TOGETHER);
+                if !is_echo && sender.send(()).is_err() {
                     return;
                 }
                 if !is_echo {
