@@ -70,16 +70,23 @@ pub struct Left {
 impl Records {
     /// Begins anew; what the file held is to be swept before.
     pub fn create(path: &Path, mark: &Mark) -> io::Result<Self> {
+        Records::after(path, mark, &[])
+    }
+
+    /// The same, and what was `left` stays known: this life, too, may die before it could tell.
+    pub fn after(path: &Path, mark: &Mark, left: &[Fence]) -> io::Result<Self> {
         let mut head = Vec::new();
         Record::Opened { boot: boot_id()?, mark: mark.0.clone() }.seal_into(&mut head);
-        let file = write_new(path, &head)?;
+        let mut whole = head.clone();
+        left.iter().for_each(|fence| Record::Asked { fence: *fence }.seal_into(&mut whole));
+        let file = write_new(path, &whole)?;
         Ok(Records {
             path: path.to_owned(),
             file,
-            length: head.len() as u64,
+            length: whole.len() as u64,
             waiting: Vec::new(),
             head,
-            open: BTreeMap::new(),
+            open: left.iter().map(|fence| (*fence, None)).collect(),
             news: BTreeSet::new(),
         })
     }

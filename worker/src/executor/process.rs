@@ -130,6 +130,7 @@ impl Processes {
         if killed > 0 {
             warn!("killed {killed} processes that an earlier worker had left");
         }
+        let left: Vec<Fence> = left.open.into_keys().collect();
         let mark = Mark::random()?;
         let mut hello = RequestBatch::default();
         let tasks = config.root.join("tasks");
@@ -137,7 +138,7 @@ impl Processes {
         let state = State {
             running: HashMap::new(),
             environments: Environments::new(tasks, inherited, &mut hello),
-            records: Records::create(&config.root.join("records"), &mark)?,
+            records: Records::after(&config.root.join("records"), &mark, &left)?,
             waiting: RequestBatch::default(),
             lost: false,
         };
@@ -154,7 +155,6 @@ impl Processes {
         if !directory.push(config.directory.as_os_str().as_bytes()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory with a NUL"));
         }
-        let left = left.open.into_keys().collect();
         Ok(Processes { supervisor, shared, directory, grace_us: config.grace.0, left })
     }
 
