@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Dagmar runs graphs of work, and remembers exactly what it ran.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "dagmar", version, disable_version_flag = true, max_term_width = 100)]
+#[command(name = "dagmar", version, max_term_width = 100)]
 #[command(
     after_help = "Try `dagmar run FILE`, then `dagmar ls`. Exit codes: `dagmar help exit-codes`."
 )]

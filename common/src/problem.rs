@@ -134,9 +134,12 @@ impl Problem {
 
     /// A system call that failed on `path` while doing `what`.
     pub fn storage(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        // `No such file or directory (os error 2)`: the number is no help.
+        let (error_text, kind) = (error.to_string(), error.kind());
+        let said = error_text.split(" (os error").next().unwrap_or_default();
         let problem =
-            Problem::new(Code::Storage, format!("cannot {what} {}: {error}", path.display()));
-        match help_of_system(error.kind()) {
+            Problem::new(Code::Storage, format!("cannot {what} {}: {said}", path.display()));
+        match help_of_system(kind) {
             Some(help) => problem.try_this(help),
             None => problem,
         }

@@ -116,7 +116,10 @@ pub fn find(session: &Session, text: &str) -> Result<Found, Problem> {
         let standing = live::look(&session.project, &run)?;
         match open(session, &reference, &run, standing.as_ref()) {
             // What went wrong while it changed hands says nothing of how it stands now.
-            Err(_) if looks < LOOKS_MAX && live::look(&session.project, &run)? != standing => {}
+            Err(problem)
+                if problem.code != Code::NotFound
+                    && looks < LOOKS_MAX
+                    && live::look(&session.project, &run)? != standing => {}
             opened => return opened,
         }
     }

@@ -34,7 +34,8 @@ pub fn perform(session: &Session, arguments: &LintArguments) -> Done {
         (Output::Table, steps) => {
             out.write_all(findings.rendered.as_bytes())?;
             let steps = steps.unwrap_or(0);
-            writeln!(out, "{file}: {steps} steps, no errors")?;
+            let plural = if steps == 1 { "" } else { "s" };
+            writeln!(out, "{file}: {steps} step{plural}, no errors")?;
         }
     }
     out.flush()?;

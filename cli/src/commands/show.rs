@@ -1,6 +1,8 @@
 //! `dagmar show`: one run or a part of it, as tables or as the run log.
 
+use std::cell::Cell;
 use std::io::Write;
+use std::time::Duration;
 
 use dagmar_common::graph::decode;
 use dagmar_common::problem::{Code, Problem};
@@ -17,17 +19,30 @@ use crate::render::table::{self, Steps};
 use super::find::{Found, find, no_such_attempt, no_such_step};
 use super::{Session, stdout};
 
+/// An owner that was killed a moment ago still holds its lock.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
 pub fn perform(session: &Session, arguments: &ShowArguments) -> Done {
-    let found = find(session, &arguments.run)?;
-    match arguments.output {
-        Output::Json => json(&found)?,
-        Output::Table => tables(session, &found)?,
+    let has_begun = Cell::new(false);
+    let answer = || {
+        let found = find(session, &arguments.run)?;
+        match arguments.output {
+            Output::Json => json(&found, &has_begun),
+            Output::Table => tables(session, &found),
+        }
+    };
+    let mut answered = answer();
+    // Its owner went away while it answered: in a moment others can tell.
+    let is_gone = |it: &Problem| it.code == Code::Unreachable && !has_begun.get();
+    if matches!(&answered, Err(Failure::Problem(it)) if is_gone(it)) {
+        std::thread::sleep(LOOK_AGAIN_AFTER);
+        answered = answer();
     }
-    Ok(Exit::Success)
+    answered.map(|()| Exit::Success)
 }
 
 /// Streams: nothing of the run is held but the way to where it is.
-fn json(found: &Found) -> Result<(), Failure> {
+fn json(found: &Found, has_begun: &Cell<bool>) -> Result<(), Failure> {
     let story = found.runs.story(&found.run)?;
     let graph = decode(&story.graph).map_err(|error| {
         Problem::new(Code::Damaged, format!("the graph of {} cannot be read: {error}", found.run))
@@ -38,6 +53,7 @@ fn json(found: &Found) -> Result<(), Failure> {
         code: &found.code,
         is_interrupted: found.is_interrupted,
     };
+    has_begun.set(true);
     let mut writer = RunLogWriter::begin(stdout(), page)?;
     let mut asked = Asked::of(found);
     for entry in story.entries {

@@ -1,7 +1,13 @@
 //! Ctrl-C and its like as messages, so that a run can be cancelled instead of torn.
 
+use std::time::{Duration, Instant};
+
 use crossbeam_channel::{Receiver, unbounded};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Whoever stops a process and its group, as `timeout` does, sends it two SIGTERM so close
+/// together, and means one thing. Two presses of Ctrl-C are two.
+const TOGETHER: Duration = Duration::from_millis(500);
 
 /// One message for each SIGINT or SIGTERM from now on. Without a thread to listen the system's
 /// own way stays: the process ends, and the run is interrupted.
@@ -16,13 +22,19 @@ pub fn listen() -> Receiver<()> {
             let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
             let (Ok(mut interrupt), Ok(mut terminate)) = both else { return };
             drop(ready);
+            let mut last: Option<Instant> = None;
             loop {
                 let heard = tokio::select! {
-                    heard = interrupt.recv() => heard,
-                    heard = terminate.recv() => heard,
+                    heard = interrupt.recv() => heard.map(|()| false),
+                    heard = terminate.recv() => heard.map(|()| true),
                 };
-                if heard.is_none() || sender.send(()).is_err() {
+                let Some(is_term) = heard else { return };
+                let is_echo = is_term && last.is_some_and(|last| last.elapsed() < TOGETHER);
+                if !is_echo && sender.send(()).is_err() {
                     return;
+                }
+                if !is_echo {
+                    last = Some(Instant::now());
                 }
             }
         });

@@ -76,7 +76,7 @@ impl Client {
         question: impl FnOnce(RunServiceClient<Channel>) -> A,
     ) -> Result<M, Problem> {
         let answer = self.runtime.block_on(question(self.service.clone()));
-        answer.map(tonic::Response::into_inner).map_err(|status| from_status(&status))
+        answer.map(tonic::Response::into_inner).map_err(|status| told(&status))
     }
 
     /// Hands on what arrives, on a thread of its own. A stream that broke ends without a word;
@@ -93,7 +93,7 @@ impl Client {
                 let message = match runtime.block_on(stream.message()) {
                     Ok(Some(message)) => Ok(message),
                     Ok(None) => return,
-                    Err(status) => Err(from_status(&status)),
+                    Err(status) => Err(told(&status)),
                 };
                 let is_last = message.is_err();
                 let is_heard = one(message).is_some_and(|one| sender.send(one).is_ok());
@@ -235,9 +235,20 @@ impl Parts {
                 None => Err(malformed(Malformed("part"))),
             },
             Ok(None) => Ok(None),
-            Err(status) => Err(from_status(&status)),
+            Err(status) => Err(told(&status)),
         }
     }
+}
+
+/// What an owner answered, or that it did not live to.
+fn told(status: &tonic::Status) -> Problem {
+    use tonic::Code::{Cancelled, Internal, Unavailable, Unknown};
+    let is_broken = matches!(status.code(), Cancelled | Internal | Unavailable | Unknown);
+    if !is_broken || !status.details().is_empty() {
+        return from_status(status);
+    }
+    Problem::new(Code::Unreachable, "the process that worked on the run is gone")
+        .try_this("the same again: the run has ended, or is interrupted")
 }
 
 fn malformed(fault: Malformed) -> Problem {

@@ -52,6 +52,8 @@ impl Runs for Ended {
     }
 
     fn story(&self, _run: &RunId) -> Result<Story, Problem> {
+        // Half an answer is none: what is damaged is found before anything is told.
+        self.archive.verify_segments()?;
         self.archive.story()
     }
 

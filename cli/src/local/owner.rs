@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio_stream::StreamExt;
@@ -23,6 +25,9 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Readers get so long to take the last of what they follow when the run has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// From its name to its first visitor.
+const LISTENS_WITHIN: Duration = Duration::from_secs(60);
+
 /// A socket that is served until this is dropped.
 pub struct OwnerSocket {
     path: PathBuf,
@@ -35,6 +40,7 @@ impl OwnerSocket {
     pub fn open(live: &Live, runs: Arc<dyn Runs>) -> Result<Self, Problem> {
         let path = live.socket()?;
         let fault = |error| Problem::storage("listen on", &path, &error);
+        path.parent().into_iter().for_each(tidy);
         // A socket of this name is a dead owner's: the lock of the run is ours.
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fault(error)),
@@ -57,6 +63,27 @@ impl Drop for OwnerSocket {
         let _ = self.stop.take().map(|stop| stop.send(()));
         let _ = self.thread.take().map(JoinHandle::join);
     }
+}
+
+/// Removes what owners left who were killed. Whoever has just bound its socket may not listen yet.
+fn tidy(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|found| found.modified()).map(|then| then.elapsed());
+        let is_old = matches!(age, Ok(Ok(age)) if age > LISTENS_WITHIN);
+        let path = entry.path();
+        if is_old && path.extension().is_some_and(|it| it == "sock") && is_dead(&path) {
+            // It costs nothing but a name; the next run tries again.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+/// Nobody listens there. Asked without waiting: an owner that is stopped may have a long queue.
+fn is_dead(path: &Path) -> bool {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    let (Ok(socket), Ok(address)) = (socket, SocketAddrUnix::new(path)) else { return false };
+    connect(&socket, &address) == Err(Errno::CONNREFUSED)
 }
 
 fn serve(listener: UnixListener, runs: Arc<dyn Runs>, stopped: oneshot::Receiver<()>) {

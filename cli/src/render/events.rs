@@ -30,7 +30,7 @@ pub fn line(run: &RunId, change: &Change) -> Option<String> {
 }
 
 fn step_line(run: &RunId, step: &StepChange) -> Option<String> {
-    let (time, path) = (step.at.rfc3339(), escaped(&bracketed(&step.path)));
+    let (time, path) = (step.at.rfc3339(), field(&escaped(&bracketed(&step.path))));
     if let Some(ended) = &step.ended {
         let mut line = format!("{time} {run} {path}:{} {}", ended.number, attempt_word(ended));
         if let Some(reason) = ended.reason {
@@ -66,6 +66,15 @@ fn attempt_word(ended: &AttemptEnd) -> &'static str {
         AttemptStatus::Cancelled => "CANCELLED",
         AttemptStatus::Lost => "LOST",
         AttemptStatus::Unknown => "UNKNOWN",
+    }
+}
+
+/// Fields are told apart by spaces.
+fn field(text: &str) -> String {
+    if text.contains([' ', '"']) {
+        format!("\"{}\"", text.replace('"', "\\\""))
+    } else {
+        text.to_owned()
     }
 }
 
@@ -125,6 +134,8 @@ mod tests {
             &Change::Step(skipped),
             &format!("{time} total SKIPPED msg=\"upstream failed: square\""),
         );
+        let spaced = step("load data", NodeStatus::Leased, 2, None);
+        check(&Change::Step(spaced), &format!("{time} \"load data\":2 LEASED"));
         let end =
             Change::Ended { at: NOON, status: RunStatus::Failed, reason: "time limit".into() };
         check(&end, &format!("{time} FAILED msg=\"time limit\""));

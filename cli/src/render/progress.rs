@@ -10,7 +10,7 @@ use super::text::{cut, escaped, padded, width};
 
 /// Lines that a screen keeps for others: the head, the sum, and the cursor's own.
 const LINES_KEPT: usize = 4;
-/// A column of names is at most so wide; longer names push their line only.
+/// A column of names is at most so wide; longer names are cut.
 const NAMES_WIDTH_MAX: usize = 32;
 
 /// Steps that fit on a screen.
@@ -21,7 +21,9 @@ pub fn steps_that_fit(screen: &Screen) -> usize {
 /// The lines below the head, none wider than the screen.
 pub fn lines(progress: &Progress, now: WallTime, screen: &Screen) -> Vec<String> {
     let names: Vec<String> = progress.steps.iter().map(name).collect();
-    let column = names.iter().map(|name| width(name)).max().unwrap_or(0).min(NAMES_WIDTH_MAX);
+    // Half of a narrow screen at most: what stands behind the name is why people look.
+    let most = NAMES_WIDTH_MAX.min(screen.width / 2);
+    let column = names.iter().map(|name| width(name)).max().unwrap_or(0).min(most);
     let mut lines: Vec<String> = progress
         .steps
         .iter()
@@ -30,8 +32,9 @@ pub fn lines(progress: &Progress, now: WallTime, screen: &Screen) -> Vec<String>
         .collect();
     if progress.left_out > 0 {
         let more = if progress.steps.is_empty() { "" } else { "more " };
-        let counts = counted(&progress.summary);
-        lines.push(cut(&format!("  {} {more}steps: {counts}", progress.left_out), screen.width));
+        let (left_out, counts) = (progress.left_out, counted(&progress.summary));
+        let plural = if left_out == 1 { "" } else { "s" };
+        lines.push(cut(&format!("  {left_out} {more}step{plural}; of all {counts}"), screen.width));
     }
     lines
 }
@@ -56,7 +59,7 @@ fn line(step: &StepProgress, name: &str, column: usize, now: WallTime, screen: &
     let symbol_width = if screen.has_symbols { 1 } else { 4 };
     let head = padded("", 2);
     let room = screen.width.saturating_sub(head.len() + symbol_width + 1);
-    let mut body = padded(name, column);
+    let mut body = padded(&cut(name, column), column);
     if !took.is_empty() || !note.is_empty() {
         body += &format!("  {took:>6}");
     }
@@ -121,6 +124,7 @@ pub fn end_line(summary: &RunSummary, screen: &Screen) -> String {
     });
     let reason = match summary.reason.as_str() {
         "" => String::new(),
+        same if same == mark.word => String::new(),
         reason => format!(": {}", escaped(reason)),
     };
     let (symbol, word) = (screen.symbol(mark), mark.word);
@@ -167,7 +171,7 @@ mod tests {
             rendered(&progress, Screen::plain()),
             "  ● extract            1.5s  attempt 2\n  ✗ square [3 of 4]          1 failed\n  \
              – total                    skipped: upstream failed: square\\u{1b}[2J\n  \
-             97 more steps: 2 done, 1 running, 1 waiting"
+             97 more steps; of all 2 done, 1 running, 1 waiting"
         );
     }
 
@@ -183,6 +187,10 @@ mod tests {
                     assert!(width(&line) <= columns, "{columns}: {line:?}");
                 }
             }
+        }
+        let narrow = Screen { width: 40, ..Screen::plain() };
+        for line in &lines(&progress, WallTime(NOON.0 + 1_500_000), &narrow)[..2] {
+            assert!(line.ends_with('s'), "the time stays: {line:?}");
         }
         assert_eq!(steps_that_fit(&Screen { height: 1, ..Screen::plain() }), 1);
     }

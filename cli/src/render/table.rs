@@ -1,5 +1,7 @@
 //! Tables for people: runs, and the steps of one run. Ids and states are never cut.
 
+use std::collections::BTreeMap;
+
 use dagmar_common::record::{
     AttemptStatus, Entry, NodeRecord, NodeStatus, RunStatus, RunSummary, words,
 };
@@ -12,6 +14,9 @@ use crate::reference::bracketed;
 
 /// Steps of one run that a table shows; `-o json` has all of them.
 const STEPS_MAX: usize = 200;
+
+/// A longer name of a run, which somebody made up, is cut in a list; `ls -q` has it whole.
+const RUN_WIDTH_MAX: usize = 40;
 
 /// A run as a row of `ls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +54,7 @@ pub fn runs(rows: &[RunRow], now: WallTime, screen: &Screen) -> Vec<String> {
             why = format!("{} failed", counts.failed);
         }
         table.row(vec![
-            Cell::plain(summary.run_id.as_str()),
+            Cell::plain(&cut(summary.run_id.as_str(), RUN_WIDTH_MAX)),
             Cell::marked(row.mark()),
             Cell::plain(&steps),
             Cell::plain(&age(now.since(summary.submitted))),
@@ -61,10 +66,13 @@ pub fn runs(rows: &[RunRow], now: WallTime, screen: &Screen) -> Vec<String> {
     table.lines(screen)
 }
 
-/// The steps of a run as they go by, up to a bound; the rest is counted.
+/// The steps of a run as they go by, up to a bound; the rest is counted. Where there are more,
+/// those that failed or run are worth a row before all others.
 #[derive(Default)]
 pub struct Steps {
-    table: Option<Table>,
+    /// By how little each is worth and its place, with how many it stands for.
+    kept: BTreeMap<(u8, u64), (u64, Vec<Cell>)>,
+    next: u64,
     left_out: u64,
 }
 
@@ -89,12 +97,20 @@ impl Steps {
     }
 
     fn add(&mut self, node: &NodeRecord, path: &str, times: u64) {
-        let table = self
-            .table
-            .get_or_insert_with(|| Table::new(&["STEP", "STATE", "ATTEMPT", "TOOK", "WHY"]));
-        if table.rows.len() >= STEPS_MAX {
-            self.left_out += times;
-            return;
+        let interest = match node.status {
+            NodeStatus::Failed => 0,
+            NodeStatus::Leased => 1,
+            NodeStatus::Cancelled => 2,
+            _ => 3,
+        };
+        let key = (interest, self.next);
+        self.next += 1;
+        if self.kept.len() >= STEPS_MAX {
+            if self.kept.last_key_value().is_some_and(|(least, _)| *least < key) {
+                self.left_out += times;
+                return;
+            }
+            self.left_out += self.kept.pop_last().map_or(0, |(_, (times, _))| times);
         }
         let last = node.attempts.last();
         let why = match last.and_then(|last| last.reason) {
@@ -115,19 +131,27 @@ impl Steps {
         let took = ended.map_or_else(|| "-".to_owned(), |last| words::of_span_shortly(last.took));
         let path = match node.frames {
             0 => path.to_owned(),
+            1 => format!("{path} (1 item)"),
             frames => format!("{path} ({frames} items)"),
         };
-        table.row(vec![
+        let cells = vec![
             Cell::plain(&path),
             Cell::marked(mark_of_node(node.status)),
             Cell::plain(&last.map_or_else(|| "-".to_owned(), |last| last.number.to_string())),
             Cell::plain(&took),
             Cell::plain(&why),
-        ]);
+        ];
+        self.kept.insert(key, (times, cells));
     }
 
     pub fn lines(self, screen: &Screen) -> Vec<String> {
-        let Some(table) = self.table else { return Vec::new() };
+        if self.kept.is_empty() {
+            return Vec::new();
+        }
+        let in_order = self.kept.into_iter().map(|((_, place), (_, cells))| (place, cells));
+        let in_order: BTreeMap<_, _> = in_order.collect();
+        let mut table = Table::new(&["STEP", "STATE", "ATTEMPT", "TOOK", "WHY"]);
+        in_order.into_values().for_each(|cells| table.row(cells));
         let mut lines = table.lines(screen);
         if self.left_out > 0 {
             lines.push(format!("and {} more; all of them: -o json", self.left_out));

@@ -92,3 +92,21 @@ fn an_open_directory_is_refused() {
     assert_eq!(make_private(&dir, us).map_err(|problem| problem.code), Err(Code::Forbidden));
     assert_eq!(make_private(&scratch.path().join("new"), us), Ok(()));
 }
+
+#[test]
+fn what_killed_owners_left_is_tidied_and_living_ones_are_not() {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+    let scratch = Scratch::new();
+    let [dead, living, young] =
+        ["dead.sock", "living.sock", "young.sock"].map(|name| scratch.path().join(name));
+    drop(UnixListener::bind(&dead).unwrap());
+    let _listener = UnixListener::bind(&living).unwrap();
+    drop(UnixListener::bind(&young).unwrap());
+    let long_ago = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let times = Timestamps { last_access: long_ago, last_modification: long_ago };
+    for old in [&dead, &living] {
+        utimensat(CWD, old, &times, AtFlags::empty()).unwrap();
+    }
+    tidy(scratch.path());
+    assert_eq!([&dead, &living, &young].map(|one| one.exists()), [false, true, true]);
+}

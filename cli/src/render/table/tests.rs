@@ -102,3 +102,31 @@ etl-2041  ✗ failed
         )
     );
 }
+
+#[test]
+fn a_long_table_keeps_what_failed_and_what_runs() {
+    let mut steps = Steps::default();
+    for number in 0..STEPS_MAX + 5 {
+        let status = match number {
+            203 => NodeStatus::Failed,
+            204 => NodeStatus::Leased,
+            _ => NodeStatus::Succeeded,
+        };
+        steps.take(&Entry::Node(testing::node(&format!("s{number}"), status)));
+    }
+    let lines = steps.lines(&Screen::plain());
+    assert_eq!(lines.len(), 1 + STEPS_MAX + 1);
+    assert!(lines[1].starts_with("s0 "), "{}", lines[1]);
+    assert!(lines[STEPS_MAX - 1].starts_with("s203"), "{}", lines[STEPS_MAX - 1]);
+    assert!(lines[STEPS_MAX].starts_with("s204"), "{}", lines[STEPS_MAX]);
+    assert_eq!(lines[STEPS_MAX + 1], "and 5 more; all of them: -o json");
+}
+
+#[test]
+fn a_very_long_name_of_a_run_leaves_room_for_how_it_stands() {
+    let row =
+        RunRow { summary: summary(&"x".repeat(128), RunStatus::Failed), is_interrupted: false };
+    let lines = runs(&[row], now(), &Screen::plain());
+    assert!(lines[1].contains('…') && lines[1].contains("failed"), "{}", lines[1]);
+    assert!(lines[0].contains("TOOK"), "{}", lines[0]);
+}
