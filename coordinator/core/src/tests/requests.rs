@@ -96,7 +96,7 @@ fn what_was_staged_is_judged_the_same_whoever_still_holds_the_graph() {
     for holds in [false, true] {
         assert_eq!(answer(&good, holds), [submitted("again", 2)], "held: {holds}");
         let other = graph::encode(&draw(&[stub("b")]));
-        assert_eq!(answer(&other, holds), [refused.clone()], "held: {holds}");
+        assert_eq!(answer(&other, holds), std::slice::from_ref(&refused), "held: {holds}");
         let none = answer(&vec![0xff; good.len()], holds);
         let is_bad = matches!(none[..], [Reply::Refused(Refusal::BadGraph { .. })]);
         assert!(is_bad, "held: {holds}: {none:?}");
