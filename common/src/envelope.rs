@@ -57,7 +57,8 @@ impl Kind {
     }
 }
 
-/// Why bytes are not the envelope that was expected. Only `Torn` can be an unfinished write.
+/// Why bytes are not the envelope that was expected. Only `Torn` can be an unfinished write, and it
+/// is nothing else: a length that was damaged is told from a body that did not come.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EnvelopeError {
     #[error("ends after {have} of {need} bytes")]
@@ -113,10 +114,14 @@ pub fn open_first(
         |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let (found_kind, version) = (number(4) as u16, (number(4) >> 16) as u16);
     let need = HEAD_BYTES.saturating_add(number(8) as usize);
+    let expected = number(12);
     let Some(body) = bytes.get(HEAD_BYTES..need) else {
-        return Err(EnvelopeError::Torn { have: bytes.len(), need });
+        return Err(match sum_at_another_length(bytes, expected) {
+            Some(found) => EnvelopeError::Corrupt { expected, found },
+            None => EnvelopeError::Torn { have: bytes.len(), need },
+        });
     };
-    let (expected, found) = (number(12), checksum(&bytes[..12], body));
+    let found = checksum(&bytes[..12], body);
     if expected != found {
         return Err(EnvelopeError::Corrupt { expected, found });
     }
@@ -127,6 +132,28 @@ pub fn open_first(
         return Err(EnvelopeError::Newer { kind: found_kind, found: version, known });
     }
     Ok((version, body, &bytes[need..]))
+}
+
+/// An envelope that says that it is longer than what is there, and is whole at another length: then
+/// its length is damaged, and what follows it is no less there. What its checksum is as it stands.
+fn sum_at_another_length(bytes: &[u8], expected: u32) -> Option<u32> {
+    let (head, rest) = (&bytes[..8], &bytes[HEAD_BYTES..]);
+    let (mut body_sum, mut summed) = (0, 0);
+    for end in (0..=rest.len()).filter(|end| begins_another(&rest[*end..])) {
+        body_sum = crc32c::crc32c_append(body_sum, &rest[summed..end]);
+        summed = end;
+        let length = (end as u32).to_le_bytes();
+        let head_sum = crc32c::crc32c_append(crc32c::crc32c(head), &length);
+        if crc32c::crc32c_combine(head_sum, body_sum, end) == expected {
+            return Some(checksum(&bytes[..12], rest));
+        }
+    }
+    None
+}
+
+/// Nothing, or an envelope as far as it is there.
+fn begins_another(rest: &[u8]) -> bool {
+    MAGIC.starts_with(&rest[..rest.len().min(MAGIC.len())])
 }
 
 fn checksum(head: &[u8], body: &[u8]) -> u32 {
@@ -144,11 +171,47 @@ mod tests {
         for bit in 0..sealed.len() * 8 {
             let mut damaged = sealed.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(Kind::Manifest, 1, &damaged).is_err(), "bit {bit}");
+            let error = open(Kind::Manifest, 1, &damaged).expect_err("it is damaged");
+            assert!(!matches!(error, EnvelopeError::Torn { .. }), "bit {bit}: {error}");
         }
         for length in 0..sealed.len() {
             let torn = open(Kind::Manifest, 1, &sealed[..length]);
             assert!(matches!(torn, Err(EnvelopeError::Torn { .. })), "cut at {length}");
+        }
+    }
+
+    /// Appended one after another, each flip is damage and each cut is an unfinished write.
+    #[test]
+    fn a_damaged_length_is_told_from_an_unfinished_write() {
+        let mut row = Vec::new();
+        let bodies: [&[u8]; 4] = [b"one", b"", b"a third, with DGM1 in it", b"four"];
+        bodies.iter().for_each(|body| seal_into(Kind::LogChunk, 1, body, &mut row));
+        let read = |mut bytes: &[u8]| -> Result<usize, EnvelopeError> {
+            let mut count = 0;
+            while !bytes.is_empty() {
+                bytes = open_first(Kind::LogChunk, 1, bytes)?.2;
+                count += 1;
+            }
+            Ok(count)
+        };
+        for length in 0..row.len() {
+            let torn = |error| matches!(error, EnvelopeError::Torn { .. });
+            let cut = read(&row[..length]);
+            assert!(cut.clone().map_or_else(torn, |count| count < 4), "cut at {length}: {cut:?}");
+            // Damage before a torn end is damage all the same.
+            for bit in 0..(length.min(HEAD_BYTES + 3)) * 8 {
+                let mut damaged = row[..length].to_vec();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                let error = read(&damaged).expect_err("it is damaged");
+                let is_told = length < HEAD_BYTES + 3 || !torn(error.clone());
+                assert!(is_told, "bit {bit}, cut at {length}: {error}");
+            }
+        }
+        for bit in 0..row.len() * 8 {
+            let mut damaged = row.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let error = read(&damaged).expect_err("it is damaged");
+            assert!(!matches!(error, EnvelopeError::Torn { .. }), "bit {bit}: {error}");
         }
     }
 

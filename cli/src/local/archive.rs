@@ -217,7 +217,7 @@ impl Archive {
 
     fn segment(&self, name: &SegmentName) -> Result<Vec<Entry>, Problem> {
         let (path, bytes) = self.segment_bytes(name)?;
-        let mut entries = Vec::with_capacity(name.entries as usize);
+        let mut entries = Vec::new();
         let read = read_segment(name, &bytes, &mut |entry| {
             entries.push(entry);
             Ok::<(), Unreadable>(())

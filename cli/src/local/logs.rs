@@ -60,7 +60,7 @@ pub fn stream(stream: dagmar_worker::logs::Stream) -> Stream {
 pub fn unreadable(directory: &Path, error: &LogError) -> Problem {
     let code = match error {
         LogError::Read(_) => Code::Storage,
-        LogError::Gone(_) | LogError::Damaged(_) => Code::Damaged,
+        LogError::Gone(_) | LogError::Damaged(_) | LogError::TooLong(_) => Code::Damaged,
     };
     damage::of_output(directory, code, error)
 }

@@ -19,6 +19,17 @@ pub(super) struct LogBytes {
     /// Until it has its name nobody can have been promised anything, so its fsyncs wait for one.
     unborn: Arc<AtomicBool>,
     closed: Arc<AtomicBool>,
+    /// What was done to the file, where a test wants to do part of it again.
+    #[cfg(test)]
+    pub(super) done: Arc<std::sync::Mutex<Vec<Done>>>,
+}
+
+#[cfg(test)]
+#[derive(Clone, Debug)]
+pub(super) enum Done {
+    Wrote { offset: u64, data: Vec<u8> },
+    SetLen(u64),
+    Synced,
 }
 
 impl LogBytes {
@@ -43,7 +54,18 @@ impl LogBytes {
 
     fn new(file: File, unborn: bool) -> Self {
         let flag = |value| Arc::new(AtomicBool::new(value));
-        LogBytes { file: Arc::new(file), unborn: flag(unborn), closed: flag(false) }
+        LogBytes {
+            file: Arc::new(file),
+            unborn: flag(unborn),
+            closed: flag(false),
+            #[cfg(test)]
+            done: Arc::default(),
+        }
+    }
+
+    #[cfg(test)]
+    fn note(&self, done: Done) {
+        self.done.lock().expect("nobody panics while it is held").push(done);
     }
 
     fn while_open(&self) -> io::Result<()> {
@@ -65,16 +87,22 @@ impl StorageBackend for LogBytes {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.while_open()?;
+        #[cfg(test)]
+        self.note(Done::SetLen(len));
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.while_open()?;
+        #[cfg(test)]
+        self.note(Done::Synced);
         if self.unborn.load(Ordering::Acquire) { Ok(()) } else { self.file.sync_data() }
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.while_open()?;
+        #[cfg(test)]
+        self.note(Done::Wrote { offset, data: data.to_vec() });
         self.file.write_all_at(data, offset)
     }
 }

@@ -15,7 +15,7 @@ use super::snapshots::LocalSnapshots;
 use super::watermark::WatermarkFile;
 
 pub struct LocalStore {
-    log: LogFile,
+    pub(super) log: LogFile,
     watermark: WatermarkFile,
     directory: PathBuf,
     poisoned: Option<String>,

@@ -134,6 +134,12 @@ impl LogFile {
         self.bytes.close();
     }
 
+    /// What was done to the file since this was asked last.
+    #[cfg(test)]
+    pub(super) fn take_done(&self) -> Vec<super::file::Done> {
+        std::mem::take(&mut self.bytes.done.lock().expect("nobody panics while it is held"))
+    }
+
     /// The order inside the transaction does not matter to a crash: all of it is there or none.
     fn write(
         &mut self,

@@ -8,6 +8,8 @@ mod local;
 mod lock;
 mod log;
 mod snapshots;
+#[cfg(test)]
+mod torn;
 mod watermark;
 
 pub use error::StoreError;

@@ -26,6 +26,8 @@ pub enum LogError {
     Read(io::Error),
     #[error("a log segment is damaged: it {0}")]
     Damaged(EnvelopeError),
+    #[error("a log segment is damaged: a chunk of {0} bytes is longer than any")]
+    TooLong(usize),
 }
 
 pub fn segment_path(directory: &Path, number: u32) -> PathBuf {
@@ -141,13 +143,24 @@ fn walk(
                     visit(start..end, fence, pieces);
                     rest = behind;
                 }
-                Err(EnvelopeError::Torn { need, .. }) if read > 0 && need <= READ_BYTES => break,
+                Err(EnvelopeError::Torn { need, .. }) if need > READ_BYTES => {
+                    return Err(LogError::TooLong(need));
+                }
+                Err(EnvelopeError::Torn { .. }) if read > 0 => break,
                 Err(error) => return Err(LogError::Damaged(error)),
             }
         }
         let used = have - rest.len();
         if read == 0 {
-            return Ok(());
+            // Cut between two chunks, where only the range tells that there were more.
+            return match range.end {
+                u64::MAX => Ok(()),
+                end if next + used as u64 == end => Ok(()),
+                end => Err(LogError::Damaged(EnvelopeError::Torn {
+                    have: usize::try_from(next - range.start).unwrap_or(usize::MAX),
+                    need: usize::try_from(end - range.start).unwrap_or(usize::MAX),
+                })),
+            };
         }
         buffer.copy_within(used..have, 0);
         have -= used;

@@ -53,22 +53,27 @@ fn what_was_archived_is_read_back() {
 }
 
 #[test]
-fn every_flipped_byte_of_every_file_is_seen() {
+fn every_flipped_bit_and_every_cut_of_every_file_is_seen() {
     let scratch = Scratch::new();
     let project = prepared(&scratch);
     write_one(&project, testing::entries());
     for path in files_of(&project) {
         let whole = fs::read(&path).unwrap();
-        for place in 0..whole.len() {
-            let mut damaged = whole.clone();
-            damaged[place] ^= 0x20;
+        let refused = |damaged: &[u8], what: &str| {
             fs::write(&path, damaged).unwrap();
             let refused = read_all(&project).unwrap_err();
+            assert_eq!(refused.code, Code::Damaged, "{what} of {}: {refused}", path.display());
             let is_named = refused.message.contains(path.to_str().unwrap());
-            assert!(is_named, "byte {place} of {}: {refused}", path.display());
+            assert!(is_named, "{what} of {}: {refused}", path.display());
+        };
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            refused(&damaged, &format!("bit {bit}"));
         }
-        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-        assert!(read_all(&project).is_err());
+        for length in 0..whole.len() {
+            refused(&whole[..length], &format!("a cut at {length}"));
+        }
         fs::write(&path, whole).unwrap();
     }
     assert!(read_all(&project).is_ok());

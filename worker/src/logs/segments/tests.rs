@@ -167,3 +167,56 @@ fn damage_is_an_error_and_a_torn_end_is_not_served() {
     fs::remove_file(&path).unwrap();
     assert!(matches!(stored(directory.path(), *fence, place), Err(LogError::Gone(1))));
 }
+
+/// Of every bit and at every length: what is read back is what was written, or an error. A cut is
+/// a torn end to whoever looks for what an interrupted attempt wrote; damage is none.
+#[test]
+fn every_flipped_bit_and_every_cut_is_told() {
+    let directory = Directory::new();
+    let segments = Segments::open(directory.path()).unwrap();
+    let texts: [&[u8]; 3] = [b"one\n", b"DGM1 is how a chunk begins\n", b"three\n"];
+    let mut places = Vec::new();
+    for (fence, text) in (1..).map(Fence).zip(texts) {
+        segments.begin(fence);
+        segments.append(fence, Stream::Stdout, text);
+        places.push((fence, text, segments.finish(fence, 0, false).place.unwrap()));
+    }
+    segments.write();
+    let path = segment_path(directory.path(), 1);
+    let whole = fs::read(&path).unwrap();
+    let searched = |fence: Fence| {
+        let mut found = Vec::new();
+        let took = &mut |_, bytes: &[u8]| found.extend_from_slice(bytes);
+        read::search(directory.path(), fence, took).map(|()| found)
+    };
+    for bit in 0..whole.len() * 8 {
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &damaged).unwrap();
+        for (fence, text, place) in &places {
+            let own = place.offset..place.offset + place.length;
+            match stored(directory.path(), *fence, place) {
+                Ok(written) => assert_eq!(written[Stream::Stdout as usize], *text, "bit {bit}"),
+                Err(error) => {
+                    assert!(own.contains(&(bit as u64 / 8)), "bit {bit}: {error}");
+                }
+            }
+            assert!(searched(*fence).is_err(), "bit {bit} passes for a torn end");
+        }
+    }
+    for length in 0..whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        for (fence, text, place) in &places {
+            let is_there = place.offset + place.length <= length as u64;
+            match stored(directory.path(), *fence, place) {
+                Ok(written) => {
+                    assert!(is_there, "cut at {length}: {fence} is told as whole");
+                    assert_eq!(written[Stream::Stdout as usize], *text, "cut at {length}");
+                }
+                Err(error) => assert!(!is_there, "cut at {length}: {error}"),
+            }
+            let expected = if is_there { *text } else { b"" };
+            assert_eq!(searched(*fence).unwrap(), expected, "cut at {length}");
+        }
+    }
+}
