@@ -166,6 +166,26 @@ impl Executor {
         self.records.clear();
     }
 
+    /// With it all processes; what the host recorded stays.
+    pub fn supervisor_dies(&mut self) {
+        self.events.clear();
+        self.processes.clear();
+    }
+
+    /// And of what was recorded, the last is lost.
+    pub fn loses_power(&mut self, random: &mut Random) {
+        self.supervisor_dies();
+        for record in self.records.values_mut().filter(|_| random.chance(1, 2)) {
+            record.exit = None;
+        }
+        self.records.retain(|_, record| record.exit.is_some() || random.chance(1, 2));
+    }
+
+    /// The records of another host.
+    pub fn copies(&mut self, other: &Executor) {
+        self.records = other.records.clone();
+    }
+
     /// What a new daemon finds.
     pub fn found(&self) -> Vec<Remembered> {
         let records = self.records.iter().map(|(fence, record)| {

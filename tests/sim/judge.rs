@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use dagmar_common::ids::{Fence, RunNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome, Start, ToWorker};
-use dagmar_coordinator_core::command::Command;
+use dagmar_coordinator_core::command::{Batch, Command};
 use dagmar_coordinator_core::effect::Effect;
 use dagmar_coordinator_core::leader::Closing;
 use dagmar_worker_core::Leaving;
 
-use crate::leading::Entry;
-
 /// Run, path and attempt: what has one outcome.
 type Attempt = (RunNo, Arc<str>, u32);
+
+/// One entry as a judge sees it.
+pub struct Entry<'a> {
+    pub batch: &'a Batch,
+    pub effects: &'a [Effect],
+}
 
 #[derive(Debug, Default)]
 pub struct Judge {

@@ -196,13 +196,18 @@ impl<T, L> Member<T, L> {
     /// All that has gathered becomes the next entry as soon as no write is out. While the agenda
     /// is long, more turns of it share the write: as many as are applied while one is written.
     fn propose_next(&mut self) {
-        if self.writing || self.is_full {
+        if self.is_held_up() {
             return;
         }
         let mut turns = self.pace.turns();
         while self.propose_one() && self.state.has_agenda() && turns > 1 {
             turns -= 1;
         }
+    }
+
+    /// What waits to be proposed waits for something else than the time.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.writing || self.is_full || self.replica.hands_over()
     }
 
     fn propose_one(&mut self) -> bool {
