@@ -7,10 +7,10 @@
 //! * `local/embedded.rs`: `driver`, the loop of the coordinator of a local run
 //! * `local/owner.rs`: `owner-socket`, which serves the API of a run to other terminals
 //! * `local/client.rs`: one of a runtime and one for each stream, to hear another owner
-//! * `local/ended.rs`: `archive-logs`, which reads the logs of a run that has ended
 //! * `local/files.rs`: a few for a moment, which make files durable side by side
 //! * `local/git.rs`: `code-identity`, which asks git while the run is under way already
 //! * `bench/baseline.rs`: as many as cpus, which start processes for comparison
+//! * `bench/mod.rs`: one for a moment, which submits a large run beside the one that is timed
 
 pub mod arguments;
 mod bench;

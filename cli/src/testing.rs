@@ -86,6 +86,7 @@ pub fn graph() -> Graph {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Default::default(),
     };
     let mut root = SectionBuilder::default();
     let extract = root.node("extract", NodeKind::Task(TaskNo(0)), true);
@@ -263,7 +264,9 @@ impl Runs for FixedRuns {
         let path = question.path.unwrap_or_else(|| "extract".into());
         for (stream, bytes) in [(Stream::Stdout, "one\n"), (Stream::Stderr, "two\n")] {
             let bytes = bytes.as_bytes().to_vec();
-            sender.send(Ok(LogPiece { path: path.clone(), attempt: 1, stream, bytes })).unwrap();
+            sender
+                .send(Ok(LogPiece { path: path.clone(), attempt: 1, stream, bytes, end: None }))
+                .unwrap();
         }
         Ok(receiver)
     }

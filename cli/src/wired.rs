@@ -1,20 +1,19 @@
 //! The rooms of other crates as the commands need them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use dagmar_common::graph;
 use dagmar_common::ids::Digest;
-use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::{Code, Problem};
-use dagmar_common::record::follow::Stream;
+use dagmar_coordinator::services::{Logs, Runs};
 use dagmar_pipeline::{Diagnostics, Given, Severity, initial_values, read_file};
 
 use crate::arguments::BenchArguments;
 use crate::local::embedded::{Embedded, Place};
 use crate::local::live::Live;
-use crate::local::logs;
-use crate::local::still::Looking;
+use crate::local::still;
 use crate::wiring::{Compiled, Engine, Finding, Findings, Opening, PipelineSource, Wiring};
 
 /// The program as it is.
@@ -52,20 +51,16 @@ impl Wiring for House {
     }
 
     fn open(&self, live: &Live, opening: Opening) -> Result<Box<dyn Engine>, Problem> {
-        if opening == Opening::Look {
-            return Ok(Box::new(Looking::open(live)?));
-        }
         let place = Place { directory: live.dir().to_owned(), project: live.project().to_owned() };
         Ok(Box::new(Embedded::open(&place, opening)?))
     }
 
-    fn read_log(
-        &self,
-        logs: &Path,
-        place: LogPlace,
-        take: &mut dyn FnMut(Stream, &[u8]) -> bool,
-    ) -> Result<(), Problem> {
-        logs::read(logs, &place, take)
+    fn look(&self, live_dir: &Path) -> Result<Arc<dyn Runs>, Problem> {
+        still::look(live_dir)
+    }
+
+    fn logs(&self, directory: PathBuf) -> Arc<dyn Logs> {
+        Arc::new(still::StoredLogs(directory))
     }
 
     fn supervisor(&self) -> ExitCode {

@@ -8,11 +8,10 @@ use bytes::Bytes;
 use crossbeam_channel::Receiver;
 
 use dagmar_common::ids::Digest;
-use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::Problem;
-use dagmar_common::record::follow::{Change, Detail, Stream};
+use dagmar_common::record::follow::{Change, Detail};
 use dagmar_common::value::Value;
-use dagmar_coordinator::services::Runs;
+use dagmar_coordinator::services::{Logs, Runs};
 
 use crate::arguments::BenchArguments;
 use crate::local::live::Live;
@@ -25,13 +24,11 @@ pub trait Wiring: Sync {
     /// The cluster of one live run, in this process.
     fn open(&self, live: &Live, opening: Opening) -> Result<Box<dyn Engine>, Problem>;
 
-    /// Hands on the bytes at one place of a worker's log segments, until `take` says no.
-    fn read_log(
-        &self,
-        logs: &Path,
-        place: LogPlace,
-        take: &mut dyn FnMut(Stream, &[u8]) -> bool,
-    ) -> Result<(), Problem>;
+    /// The run in a live directory that nobody works on: nothing starts and nothing is written.
+    fn look(&self, live_dir: &Path) -> Result<Arc<dyn Runs>, Problem>;
+
+    /// What is read of a worker's log segments in a directory.
+    fn logs(&self, directory: PathBuf) -> Arc<dyn Logs>;
 
     /// The life of the process that starts and owns task processes.
     fn supervisor(&self) -> ExitCode;
@@ -63,8 +60,6 @@ pub enum Opening {
     New,
     /// An interrupted run goes on.
     Resume,
-    /// An interrupted run is looked at: nothing starts and nothing is written.
-    Look,
 }
 
 /// A pipeline and what was given for its parameters, unread.

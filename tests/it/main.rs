@@ -4,6 +4,8 @@ mod commands;
 mod damage;
 mod kills;
 mod local_runs;
+mod output;
 mod pages;
+mod readers;
 mod room;
 mod tidy;

@@ -71,6 +71,11 @@ impl Room {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// Empty where there is no such file.
+    pub fn read_bytes(&self, dir: &str, name: &str) -> Vec<u8> {
+        fs::read(self.path(dir).join(name)).unwrap_or_default()
+    }
+
     /// What lies in a directory, hidden names aside.
     pub fn names(&self, dir: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(dir)).into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! The judge of what clients saw: is there one order of their requests that explains it all?
+//! The judge of what clients saw: one order of their requests must explain all answers.
 //!
 //! Of each run by itself (no request is about two), in the way of Wing, Gong and Lowe: requests
 //! take their effect one by one, each at some moment between being asked and being answered; what

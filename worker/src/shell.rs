@@ -61,7 +61,7 @@ impl Shell {
     ) -> io::Result<Shell> {
         let (sender, reports) = unbounded();
         let tell = Tell { reports: sender, wake: std::sync::Arc::new(wake) };
-        let processes = tell.clone().listen(&config, identity.cpu_millis)?;
+        let processes = Processes::start(&config, identity.cpu_millis, tell.clone().listener())?;
         Ok(Shell {
             cpu_millis: identity.cpu_millis,
             agent: Agent::new(identity),
@@ -103,6 +103,7 @@ impl Shell {
                 Output::Run(start) => self.orders.starts.push(start),
                 Output::Stop { fence, why: Stop::Cancelled } => self.orders.cancels.push(fence),
                 Output::Stop { fence, why: Stop::NotLeased } => self.orders.kills.push(fence),
+                Output::Deadline(at) => self.processes.hold(at),
                 Output::Forget(fences) => self.processes.forget(&fences),
                 // A worker of one process has nowhere else to join.
                 Output::Rejoin => {}
@@ -131,7 +132,10 @@ impl Shell {
             for report in reports {
                 if matches!(report, Report::SupervisorLost) {
                     tracing::error!("the supervisor died; what it ran is given back");
-                    self.processes = self.tell.clone().listen(&self.config, self.cpu_millis)?;
+                    let (logs, tell) = (self.processes.logs().clone(), self.tell.clone());
+                    let cpu_millis = self.cpu_millis;
+                    self.processes =
+                        Processes::after(logs, &self.config, cpu_millis, tell.listener())?;
                 }
                 self.inputs.extend(input_of(report));
             }
@@ -161,13 +165,13 @@ impl Shell {
 }
 
 impl Tell {
-    fn listen(self, config: &Config, cpu_millis: u32) -> io::Result<Processes> {
-        Processes::start(config, cpu_millis, move |reports| {
+    fn listener(self) -> impl FnMut(Vec<Report>) + Send + 'static {
+        move |reports| {
             // A shell that is gone wants nothing more.
             if self.reports.send(reports).is_ok() {
                 (self.wake)();
             }
-        })
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use dagmar_common::record::{CodeIdentity, Counts, RunStatus, RunSummary};
 use dagmar_common::time::WallTime;
 use dagmar_coordinator::services::Runs;
 
+use super::Session;
 use crate::local::archive::Archive;
 use crate::local::client::Client;
 use crate::local::ended::Ended;
@@ -16,9 +17,6 @@ use crate::local::live::{self, Live, Standing};
 use crate::local::{Project, check_run_id, git, index};
 use crate::reference::{Reference, bracketed};
 use crate::render::text::shell_word;
-use crate::wiring::{Engine, Opening};
-
-use super::Session;
 
 /// All runs of a directory.
 #[derive(Debug, Default)]
@@ -104,26 +102,32 @@ pub struct Found {
     /// What the pipeline is called; empty: the record's context says it.
     pub pipeline: String,
     pub code: Vec<CodeIdentity>,
-    /// Keeps an interrupted run open while it is looked at.
-    _opened: Option<Opened>,
 }
 
-struct Opened {
-    engine: Option<Box<dyn Engine>>,
-    _live: Live,
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        if let Some(engine) = self.engine.take() {
-            engine.close();
-        }
-    }
-}
+/// So often a run is looked up that is taken up, dies or ends meanwhile.
+const LOOKS_MAX: u32 = 3;
 
 pub fn find(session: &Session, text: &str) -> Result<Found, Problem> {
     let reference = Reference::parse(text)?;
     let run = choose(session, &reference)?;
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let standing = live::look(&session.project, &run)?;
+        match open(session, &reference, &run, standing.as_ref()) {
+            // What went wrong while it changed hands says nothing of how it stands now.
+            Err(_) if looks < LOOKS_MAX && live::look(&session.project, &run)? != standing => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn open(
+    session: &Session,
+    reference: &Reference,
+    run: &RunId,
+    standing: Option<&Standing>,
+) -> Result<Found, Problem> {
     let project = &session.project;
     let found = |runs: Arc<dyn Runs>| Found {
         run: run.clone(),
@@ -133,10 +137,9 @@ pub fn find(session: &Session, text: &str) -> Result<Found, Problem> {
         is_interrupted: false,
         pipeline: String::new(),
         code: Vec::new(),
-        _opened: None,
     };
     let live_dir = project.live().join(run.as_str());
-    let archive = match Archive::newest(project, &run) {
+    let archive = match Archive::newest(project, run) {
         // What it was written from is still there, and tells the same.
         Err(_) if live_dir.is_dir() => None,
         found => found?,
@@ -146,30 +149,24 @@ pub fn find(session: &Session, text: &str) -> Result<Found, Problem> {
         let runs = Arc::new(Ended::new(archive, session.wires));
         return Ok(Found { pipeline, code, ..found(runs) });
     }
-    match live::look(project, &run)? {
+    match standing {
         Some(Standing::Owned(owner)) => {
-            let client = Arc::new(Client::connect(&owner)?);
+            let client = Arc::new(Client::connect(owner)?);
             Ok(Found { code: git::remembered(&live_dir)?, ..found(client) })
         }
         Some(Standing::Interrupted) => {
-            let Some(live) = Live::hold(project, &run)? else {
-                return Err(taken_over(&run));
+            let Some(runs) = live::look_into(project, run, |dir| session.wires.look(dir))? else {
+                return Err(taken_over(run));
             };
-            let engine = session.wires.open(&live, Opening::Look)?;
-            let runs = engine.runs();
             if runs.list()?.is_empty() {
-                engine.close();
-                return Err(never_accepted(live));
+                let adopted = Live::adopt(project, run)?;
+                return Err(adopted.map_or_else(|| taken_over(run), never_accepted));
             }
-            Ok(Found {
-                is_interrupted: true,
-                code: git::remembered(&live_dir)?,
-                _opened: Some(Opened { engine: Some(engine), _live: live }),
-                ..found(runs)
-            })
+            let code = git::remembered(&live_dir)?;
+            Ok(Found { is_interrupted: true, code, ..found(runs) })
         }
         // It ended while we looked: the archive of a moment ago was not there yet.
-        Some(Standing::Ended) | None => Err(gone(&run)),
+        Some(Standing::Ended) | None => Err(gone(run)),
     }
 }
 

@@ -7,7 +7,7 @@ use dagmar_coordinator::services::Runs;
 use crate::local::archive::{self, Archive, Extras};
 use crate::local::git::{self, Looking};
 use crate::local::live::{self, Live, Standing};
-use crate::local::{Project, index};
+use crate::local::{Project, index, logs};
 use crate::render::failure::Failures;
 
 /// What is left to tell of a run.
@@ -26,7 +26,8 @@ pub fn archive_run(
 ) -> Result<Ending, Problem> {
     let code = looking.finish();
     git::remember(live.dir(), &code)?;
-    let story = runs.story(live.run())?;
+    let mut story = runs.story(live.run())?;
+    story.entries = logs::located(story.entries, live.logs());
     let context = story.record.context.to_json();
     let pipeline = context["pipeline_file"].as_str().unwrap_or_default().to_owned();
     let extras =

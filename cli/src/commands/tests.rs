@@ -1,18 +1,18 @@
 //! Commands from what is typed to what is left on the disk, over an engine with one fixed run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use crossbeam_channel::{Receiver, unbounded};
 
-use dagmar_common::ids::RunId;
+use dagmar_common::ids::{Fence, RunId};
 use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::RunStatus;
 use dagmar_common::record::follow::{Change, Detail, Stream};
-use dagmar_coordinator::services::Runs;
+use dagmar_coordinator::services::{self, Logs, Runs};
 
 use super::*;
 use crate::arguments::BenchArguments;
@@ -31,6 +31,23 @@ struct Scripted;
 
 struct ScriptedEngine(Arc<FixedRuns>);
 
+/// Nothing was ever written.
+struct Silent;
+
+impl Logs for Silent {
+    fn read(
+        &self,
+        _place: &LogPlace,
+        _take: &mut dyn FnMut(Stream, &[u8]) -> bool,
+    ) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn live(&self, _fence: Fence, _from: u64) -> Result<Option<services::Live>, Problem> {
+        Ok(None)
+    }
+}
+
 impl Wiring for Scripted {
     fn compile(&self, source: &PipelineSource) -> Result<Compiled, Findings> {
         House.compile(source)
@@ -40,13 +57,12 @@ impl Wiring for Scripted {
         Ok(Box::new(ScriptedEngine(Arc::default())))
     }
 
-    fn read_log(
-        &self,
-        _logs: &Path,
-        _place: LogPlace,
-        _take: &mut dyn FnMut(Stream, &[u8]) -> bool,
-    ) -> Result<(), Problem> {
-        Ok(())
+    fn look(&self, _live_dir: &Path) -> Result<Arc<dyn Runs>, Problem> {
+        Ok(Arc::<FixedRuns>::default())
+    }
+
+    fn logs(&self, _directory: PathBuf) -> Arc<dyn Logs> {
+        Arc::new(Silent)
     }
 
     fn supervisor(&self) -> ExitCode {

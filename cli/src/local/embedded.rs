@@ -21,7 +21,7 @@ use dagmar_coordinator::handle::{Handle, Input};
 use dagmar_coordinator::links::Links;
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
 use dagmar_coordinator::store::{
-    LocalSnapshots, LocalStore, Opened, Owner, SnapshotStore, Store, StoreError,
+    LocalSnapshots, LocalStore, Looked, Opened, Owner, SnapshotStore, Store,
 };
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::WorkerHello;
@@ -68,7 +68,7 @@ impl Embedded {
         let (handle, inputs) = Handle::new();
         let log = match opening {
             Opening::New => OpenLog::begin(&place.directory)?,
-            Opening::Resume | Opening::Look => OpenLog::read(&place.directory)?,
+            Opening::Resume => OpenLog::read(&place.directory)?,
         };
         let identity = identity(&log);
         // Before any thread of ours: the supervisor is this program again, small.
@@ -152,12 +152,12 @@ impl Engine for Embedded {
 }
 
 /// What a driver begins with: a log that its first write makes, or one that is there.
-pub(super) struct OpenLog {
+struct OpenLog {
     log: Log,
     snapshots: LocalSnapshots,
     owner: Owner,
-    pub(super) recovered: Recovered,
-    pub(super) state: State,
+    recovered: Recovered,
+    state: State,
     is_new: bool,
 }
 
@@ -180,27 +180,47 @@ impl OpenLog {
         Ok(OpenLog { log, snapshots, owner, recovered, state: State::new(), is_new: true })
     }
 
-    pub(super) fn read(directory: &Path) -> Result<OpenLog, Problem> {
-        let fault = |error: StoreError| damage::of_store(directory, &error);
-        let opened = LocalStore::open(&store_directory(directory)).map_err(fault)?;
+    fn read(directory: &Path) -> Result<OpenLog, Problem> {
+        let opened = LocalStore::open(&store_directory(directory));
+        let opened = opened.map_err(|error| damage::of_store(directory, &error))?;
         let Opened { store, snapshots, owner, recovered, has_snapshot } = opened;
-        let mut state = State::new();
-        if has_snapshot {
-            let mut chunks = Vec::new();
-            let mut keep = |chunk: &[u8]| {
-                chunks.push(chunk.to_vec());
-                Ok(())
-            };
-            snapshots.load(&recovered.base, &mut keep).map_err(fault)?;
-            state = State::restore(chunks).map_err(|error| {
-                let base = recovered.base.index;
-                let why = format!("its snapshot at entry {base} cannot be read: {error}");
-                damage::of_log(directory, &store_directory(directory), why)
-            })?;
-        }
+        let state = state_of(directory, &snapshots, &recovered, has_snapshot)?;
         let log = Log::Open(Box::new(store));
         Ok(OpenLog { log, snapshots, owner, recovered, state, is_new: false })
     }
+}
+
+/// What the log in a live directory holds, for whoever only looks.
+pub(super) fn look(directory: &Path) -> Result<(Recovered, State), Problem> {
+    let looked = LocalStore::look(&store_directory(directory));
+    let looked = looked.map_err(|error| damage::of_store(directory, &error))?;
+    let Looked { snapshots, recovered, has_snapshot } = looked;
+    let state = state_of(directory, &snapshots, &recovered, has_snapshot)?;
+    Ok((recovered, state))
+}
+
+/// As the newest snapshot has it: what `recovered` brings comes on top.
+fn state_of(
+    directory: &Path,
+    snapshots: &LocalSnapshots,
+    recovered: &Recovered,
+    has_snapshot: bool,
+) -> Result<State, Problem> {
+    if !has_snapshot {
+        return Ok(State::new());
+    }
+    let mut chunks = Vec::new();
+    let mut keep = |chunk: &[u8]| {
+        chunks.push(chunk.to_vec());
+        Ok(())
+    };
+    let loaded = snapshots.load(&recovered.base, &mut keep);
+    loaded.map_err(|error| damage::of_store(directory, &error))?;
+    State::restore(chunks).map_err(|error| {
+        let base = recovered.base.index;
+        let why = format!("its snapshot at entry {base} cannot be read: {error}");
+        damage::of_log(directory, &store_directory(directory), why)
+    })
 }
 
 fn store_directory(directory: &Path) -> PathBuf {
@@ -364,8 +384,8 @@ impl Logs for WorkerLogs {
         super::logs::read(&self.0.directory(), place, take)
     }
 
-    fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem> {
-        let live = self.0.follow(fence, from, super::logs::PIECE_BYTES, timeout);
+    fn live(&self, fence: Fence, from: u64) -> Result<Option<Live>, Problem> {
+        let live = self.0.read_live(fence, from, super::logs::PIECE_BYTES);
         let live = live.map_err(|error| super::logs::unreadable(&self.0.directory(), &error))?;
         Ok(live.map(|live| {
             let pieces = live.pieces.into_iter();

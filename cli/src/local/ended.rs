@@ -1,7 +1,5 @@
 //! Ended runs as their archives tell them: the questions of a live run, answered from the disk.
 
-use std::sync::Arc;
-
 use crossbeam_channel::{Receiver, bounded};
 
 use dagmar_common::ids::{RequestId, RunId};
@@ -12,13 +10,10 @@ use dagmar_common::record::follow::{
 use dagmar_common::record::{
     Alike, Counts, Entry, NodeRecord, NodeStatus, RunSummary, Submission, spread, words,
 };
-use dagmar_coordinator::services::{Runs, Story};
+use dagmar_coordinator::services::{Runs, Story, stored};
 
 use super::archive::Archive;
 use crate::wiring::Wires;
-
-/// Pieces of output that wait for a slow reader.
-const WAITING_MAX: usize = 64;
 
 /// One archive, asked as if it were a live run.
 pub struct Ended {
@@ -103,34 +98,8 @@ impl Runs for Ended {
         _run: &RunId,
         question: LogQuestion,
     ) -> Result<Receiver<Result<LogPiece, Problem>>, Problem> {
-        let (sender, receiver) = bounded(WAITING_MAX);
-        let (archive, wires) = (self.archive.clone(), self.wires);
-        let read = move || {
-            let mut unread = None;
-            for entry in archive.entries() {
-                let told = entry.and_then(|entry| {
-                    spread(entry, &mut |entry| {
-                        let Entry::Node(node) = entry else { return Ok(()) };
-                        // Damage in the output of one step is no reason to hide the others'.
-                        if let Err(problem) = tell_logs(&archive, wires, &node, &question, &sender)
-                        {
-                            unread.get_or_insert(problem);
-                        }
-                        Ok(())
-                    })
-                });
-                if let Err(problem) = told {
-                    unread = Some(problem);
-                    break;
-                }
-            }
-            // Nobody listens any more, or hears it: either way this is the end.
-            let _ = unread.map(|problem| sender.send(Err(problem)));
-        };
-        match std::thread::Builder::new().name("archive-logs".to_owned()).spawn(read) {
-            Ok(_) => Ok(receiver),
-            Err(error) => Err(Problem::new(Code::Internal, format!("no thread to read: {error}"))),
-        }
+        let logs = self.wires.logs(self.archive.logs());
+        stored(self.archive.entries(), logs, question)
     }
 
     fn cancel(&self, _run: &RunId, _request: RequestId, _reason: &str) -> Result<(), Problem> {
@@ -192,29 +161,6 @@ fn why_node(node: &NodeRecord) -> Reason {
         format!("attempt {number} on {}: {status} {reason} after {took}", attempt.worker)
     });
     Reason { path: node.path.clone(), sentence, details: details.collect() }
-}
-
-fn tell_logs(
-    archive: &Archive,
-    wires: Wires,
-    node: &NodeRecord,
-    question: &LogQuestion,
-    sender: &crossbeam_channel::Sender<Result<LogPiece, Problem>>,
-) -> Result<(), Problem> {
-    if !question.path.as_deref().is_none_or(|asked| is_inside(&node.path, asked)) {
-        return Ok(());
-    }
-    for attempt in &node.attempts {
-        let is_asked = question.attempt.is_none_or(|number| number == attempt.number);
-        let Some(place) = attempt.log.filter(|_| is_asked) else { continue };
-        let mut take = |stream, bytes: &[u8]| {
-            let (path, number) = (Arc::clone(&node.path), attempt.number);
-            let piece = LogPiece { path, attempt: number, stream, bytes: bytes.to_vec() };
-            sender.send(Ok(piece)).is_ok()
-        };
-        wires.read_log(&archive.logs(), place, &mut take)?;
-    }
-    Ok(())
 }
 
 /// Whether `path` is `asked` or lies in it.

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use dagmar_common::ids::RunId;
 use dagmar_common::problem::{Code, Problem};
@@ -72,16 +73,21 @@ impl Live {
         }
     }
 
-    /// Takes over an interrupted run. None: somebody works on it.
+    /// Takes over an interrupted run; waits for those who look into it. None: somebody works on it.
     pub fn adopt(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
-        let _claims = claims(project, Sharing::Alone)?;
-        take(project, run)
-    }
-
-    /// Keeps an interrupted run still while it is looked at; signs nothing.
-    pub fn hold(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
-        let _claims = claims(project, Sharing::Alone)?;
-        lock(project, run)
+        let started = Instant::now();
+        loop {
+            let claims = claims(project, Sharing::Alone)?;
+            if let Some(live) = take(project, run)? {
+                return Ok(Some(live));
+            }
+            let is_owned = matches!(share(&project.live().join(run.as_str()))?, Share::Refused);
+            if is_owned || started.elapsed() >= READERS_PATIENCE {
+                return Ok(None);
+            }
+            drop(claims);
+            std::thread::sleep(BETWEEN_TRIES);
+        }
     }
 
     pub fn run(&self) -> &RunId {
@@ -119,6 +125,10 @@ impl Live {
     }
 }
 
+/// Whoever looks into a run needs its directory for a moment only.
+const READERS_PATIENCE: Duration = Duration::from_secs(10);
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
 /// Where in a live directory the log of the coordinator lies.
 pub const LOG: &str = "log";
 /// Where in a live directory, and in an archive, logs lie.
@@ -137,6 +147,20 @@ pub fn look(project: &Project, run: &RunId) -> Result<Option<Standing>, Problem>
     let is_archived = archives.try_exists();
     let is_archived = is_archived.map_err(|it| Problem::storage("look for", &archives, &it))?;
     Ok(is_archived.then_some(Standing::Ended))
+}
+
+/// Looks into a run that nobody works on, beside others who look; whoever is to go on with it
+/// waits so long. None: somebody works on it.
+pub fn look_into<T>(
+    project: &Project,
+    run: &RunId,
+    look: impl FnOnce(&Path) -> Result<T, Problem>,
+) -> Result<Option<T>, Problem> {
+    let dir = project.live().join(run.as_str());
+    match share(&dir)? {
+        Share::Refused => Ok(None),
+        _shared => look(&dir).map(Some),
+    }
 }
 
 /// Who owns a run, or owned it last.
@@ -200,9 +224,19 @@ fn claims(project: &Project, sharing: Sharing) -> Result<Option<File>, Problem> 
 
 /// Locks a directory and signs it. None: somebody holds it.
 fn take(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
-    let Some(live) = lock(project, run)? else { return Ok(None) };
+    let dir = project.live().join(run.as_str());
+    let path = dir.join("lock");
+    let opened = OpenOptions::new().create(true).append(true).open(&path);
+    let lock = opened.map_err(|error| Problem::storage("open", &path, &error))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(Problem::storage("lock", &path, &error)),
+    }
+    let (run, project) = (run.clone(), project.root().to_owned());
+    let live = Live { run, project, dir, _lock: lock };
     let sign = serde_json::json!({
-        "run": run.as_str(),
+        "run": live.run.as_str(),
         "pid": std::process::id(),
         "socket": live.socket()?,
         "started": jiff::Timestamp::now().to_string(),
@@ -212,17 +246,26 @@ fn take(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
     Ok(Some(live))
 }
 
-fn lock(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
-    let dir = project.live().join(run.as_str());
+/// A reader's lock on a live directory.
+enum Share {
+    /// Kept as long as the directory is needed.
+    Taken(#[expect(dead_code, reason = "held, never read")] File),
+    /// There is nothing to lock, so nobody works here.
+    Needless,
+    /// Somebody works here.
+    Refused,
+}
+
+fn share(dir: &Path) -> Result<Share, Problem> {
     let path = dir.join("lock");
-    let opened = OpenOptions::new().create(true).append(true).open(&path);
-    let lock = opened.map_err(|error| Problem::storage("open", &path, &error))?;
-    match lock.try_lock() {
-        Ok(()) => {
-            let (run, project) = (run.clone(), project.root().to_owned());
-            Ok(Some(Live { run, project, dir, _lock: lock }))
-        }
-        Err(TryLockError::WouldBlock) => Ok(None),
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Share::Needless),
+        Err(error) => return Err(Problem::storage("open", &path, &error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Share::Taken(file)),
+        Err(TryLockError::WouldBlock) => Ok(Share::Refused),
         Err(TryLockError::Error(error)) => Err(Problem::storage("lock", &path, &error)),
     }
 }
@@ -246,16 +289,7 @@ fn clear(dir: &Path) -> Result<(), Problem> {
 
 /// None: nobody's, for its process died before anything was acknowledged.
 fn look_at(dir: &Path) -> Result<Option<Standing>, Problem> {
-    let path = dir.join("lock");
-    let is_held = match File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => false,
-        Err(error) => return Err(Problem::storage("open", &path, &error)),
-        Ok(file) => match file.try_lock_shared() {
-            Ok(()) => false,
-            Err(TryLockError::WouldBlock) => true,
-            Err(TryLockError::Error(error)) => return Err(Problem::storage("lock", &path, &error)),
-        },
-    };
+    let is_held = matches!(share(dir)?, Share::Refused);
     let sign = files::read_if_there(&dir.join("owner.json"))?;
     Ok(match (sign, is_held) {
         (Some(sign), true) => Some(Standing::Owned(read_sign(dir, &sign)?)),

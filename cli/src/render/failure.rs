@@ -100,9 +100,14 @@ fn head(node: &NodeRecord, screen: &Screen, lines: &mut Vec<String>) {
 fn last_lines(node: &NodeRecord, screen: &Screen, lines: &mut Vec<String>) {
     let Some(last) = node.attempts.last() else { return };
     let all: Vec<&str> = last.last_lines.lines().filter(|line| !line.trim().is_empty()).collect();
-    let first = all.len().saturating_sub(LAST_LINES);
+    let missing = words::of_missing(last);
+    let most = LAST_LINES - usize::from(!missing.is_empty());
+    let first = all.len().saturating_sub(most);
     for line in &all[first..] {
         lines.push(cut(&format!("  | {}", escaped(line.trim_end())), screen.width));
+    }
+    if !missing.is_empty() {
+        lines.push(format!("  ! {missing}"));
     }
 }
 

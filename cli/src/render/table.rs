@@ -101,14 +101,16 @@ impl Steps {
             Some(reason) if node.status != NodeStatus::Succeeded => words::of_exit(reason),
             _ => escaped(&node.reason),
         };
-        let why = match node.attempts.iter().filter(|one| one.status == AttemptStatus::Lost).count()
-        {
-            0 => why,
-            1 if why.is_empty() => "lost once".to_owned(),
-            1 => format!("{why}; lost once"),
-            times if why.is_empty() => format!("lost {times} times"),
-            times => format!("{why}; lost {times} times"),
+        let lost = node.attempts.iter().filter(|one| one.status == AttemptStatus::Lost).count();
+        let lost = match lost {
+            0 => String::new(),
+            1 => "lost once".to_owned(),
+            times => format!("lost {times} times"),
         };
+        let missing = last.map(words::of_missing).unwrap_or_default();
+        let mut whys = vec![why, lost, missing];
+        whys.retain(|why| !why.is_empty());
+        let why = whys.join("; ");
         let ended = last.filter(|last| last.status != AttemptStatus::Running);
         let took = ended.map_or_else(|| "-".to_owned(), |last| words::of_span_shortly(last.took));
         let path = match node.frames {

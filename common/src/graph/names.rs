@@ -1,4 +1,4 @@
-//! The names of one section while it is checked: has one of them come before?
+//! The names of one section while it is checked, and whether one has come before.
 
 use std::hash::{BuildHasher as _, RandomState};
 

@@ -134,6 +134,13 @@ pub struct LogPlace {
     pub dropped: u64,
 }
 
+impl LogPlace {
+    /// Whoever kept the output died before it could say where: it is found by its fence alone.
+    pub fn is_cut(&self) -> bool {
+        self.length == 0 && self.dropped == 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -104,13 +104,24 @@ pub struct LogQuestion {
     pub follow: bool,
 }
 
-/// Bytes that a step wrote, as written.
+/// Bytes that a step wrote, as written, or the end of what an attempt wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogPiece {
     pub path: Arc<str>,
     pub attempt: u32,
     pub stream: Stream,
     pub bytes: Vec<u8>,
+    /// Nothing more comes of this attempt.
+    pub end: Option<LogEnd>,
+}
+
+/// What is missing at the end of an attempt's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogEnd {
+    /// Bytes beyond the bound.
+    pub dropped: u64,
+    /// Whoever kept it died: its last words may not have been kept.
+    pub is_cut: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

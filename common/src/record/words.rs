@@ -160,9 +160,36 @@ pub fn of_span_shortly(span: Span) -> String {
     }
 }
 
+/// For people: `812 bytes`, `4.1 kB`, `32.9 MB`.
+pub fn of_bytes(bytes: u64) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes / 100 % 10),
+        1_000_000..1_000_000_000 => {
+            format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
+        }
+        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10),
+    }
+}
+
+/// What is missing of an attempt's output; empty: nothing.
+pub fn of_missing(attempt: &AttemptRecord) -> String {
+    match attempt.log {
+        Some(log) if log.dropped > 0 => format!("{} of output dropped", of_bytes(log.dropped)),
+        _ => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_read_as_people_say_them() {
+        let said = [1, 999, 1_000, 32_949_999, 2_500_000_000].map(of_bytes);
+        assert_eq!(said, ["1 byte", "999 bytes", "1.0 kB", "32.9 MB", "2.5 GB"]);
+    }
 
     #[test]
     fn times_read_as_python_prints_them() {

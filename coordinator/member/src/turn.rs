@@ -194,12 +194,13 @@ impl<T, L> Member<T, L> {
     }
 
     /// All that has gathered becomes the next entry as soon as no write is out. While the agenda
-    /// is long, more turns of it share the write: as many as are applied while one is written.
+    /// is long and nobody works, more turns of it share the write: as many as are applied while
+    /// one is written. An outcome would have to wait for all of them.
     fn propose_next(&mut self) {
         if self.is_held_up() {
             return;
         }
-        let mut turns = self.pace.turns();
+        let mut turns = if self.state.has_leases() { 1 } else { self.pace.turns() };
         while self.propose_one() && self.state.has_agenda() && turns > 1 {
             turns -= 1;
         }
@@ -258,6 +259,9 @@ impl<T, L> Member<T, L> {
         let leads = standing.role == Role::Leader;
         let mark = self.replica.status().last;
         self.leading = leads.then(|| Leading::new(standing.term, mark, self.lost_after));
+        if let Some(leading) = &mut self.leading {
+            self.intake.commands().for_each(|command| leading.is_proposed(command));
+        }
         self.is_full = false;
         self.reading.forget_rounds();
         self.outputs.push_back(Output::Standing(standing));

@@ -23,7 +23,8 @@ use super::why::{self, Pace};
 use super::{Entries, Runs, Story, reading, watching};
 use crate::handle::{Handle, Stopped};
 
-/// How often a command is asked again when a change of leader dropped its entry.
+/// How often a command is asked again when a change of leader dropped its entry, and a submission
+/// when another one took what was staged for it.
 const TRIES_MAX: u32 = 10;
 /// Before a submission whose graph is still being checked is asked again.
 const LATER: Duration = Duration::from_millis(5);
@@ -39,9 +40,9 @@ pub trait Logs: Send + Sync + 'static {
         take: &mut dyn FnMut(Stream, &[u8]) -> bool,
     ) -> Result<(), Problem>;
 
-    /// What a running attempt wrote behind its first `from` bytes; waits up to `timeout` for more
-    /// than nothing. None if it does not run (any more).
-    fn follow(&self, fence: Fence, from: u64, timeout: Duration) -> Result<Option<Live>, Problem>;
+    /// Something of what a running attempt wrote behind its first `from` bytes. None if it does
+    /// not run (any more).
+    fn live(&self, fence: Fence, from: u64) -> Result<Option<Live>, Problem>;
 }
 
 /// A piece of the output of a running attempt.
@@ -92,15 +93,21 @@ impl Here {
         found.map_err(|stopped| self.stopped(stopped))?.ok_or_else(|| no_such_run(run))
     }
 
-    /// Asks again with the same request where a change of leader dropped it.
     fn propose(&self, command: &Command) -> Result<Reply, Problem> {
+        match self.answer(command)? {
+            Reply::Refused(refusal) => Err(refused(refusal)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Asks again with the same request where a change of leader dropped it.
+    fn answer(&self, command: &Command) -> Result<Reply, Problem> {
         let mut tries = 0;
         while tries < TRIES_MAX {
             match self.handle.propose(command.clone()) {
                 Ok(Reply::Dropped) => tries += 1,
                 // Its checks go on whoever asks, and they end.
                 Ok(Reply::Later) => std::thread::sleep(LATER),
-                Ok(Reply::Refused(refusal)) => return Err(refused(refusal)),
                 Ok(reply) => return Ok(reply),
                 Err(stopped) => return Err(self.stopped(stopped)),
             }
@@ -108,12 +115,13 @@ impl Here {
         Err(Problem::new(Code::Busy, "the leader changed again and again; ask again later"))
     }
 
-    /// What is too large for a submission goes ahead of it, in chunks.
-    fn payload(&self, part: Part, bytes: Vec<u8>) -> Result<Payload, Problem> {
+    /// What is too large for a submission goes ahead of it, in chunks. None: something of it was
+    /// lost on the way, and it has to go again.
+    fn payload(&self, part: Part, bytes: &[u8]) -> Result<Option<Payload>, Problem> {
         if bytes.len() <= SUBMIT_INLINE_BYTES_MAX / 2 {
-            return Ok(Payload::Inline(bytes));
+            return Ok(Some(Payload::Inline(bytes.to_vec())));
         }
-        let digest = Digest::of(&bytes);
+        let digest = Digest::of(bytes);
         let total = bytes.len() as u64;
         let chunks = bytes.chunks(STAGE_CHUNK_BYTES).zip(0_u64..);
         let stage = |(chunk, place): (&[u8], u64)| Command::Stage {
@@ -127,33 +135,44 @@ impl Here {
         let replies = self.handle.propose_all(commands).map_err(|it| self.stopped(it))?;
         for reply in replies {
             match reply {
+                Reply::Dropped | Reply::Refused(Refusal::NotStaged) => return Ok(None),
                 Reply::Refused(refusal) => return Err(refused(refusal)),
-                Reply::Dropped => {
-                    return Err(Problem::new(Code::Busy, "the leader changed; submit again"));
-                }
                 Reply::Done | Reply::Later | Reply::Submitted { .. } => {}
             }
         }
-        Ok(Payload::Staged(digest))
+        Ok(Some(Payload::Staged(digest)))
     }
 }
 
 impl Runs for Here {
+    /// What is staged leaves with the first submission that names it. Somebody else's may be that
+    /// one, at any moment, if it is of the same graph; then everything goes once more.
     fn submit(&self, submission: Submission) -> Result<RunId, Problem> {
-        let parameters = stored::encode_parameters(&submission.parameters);
-        let submit = Submit {
-            request: submission.request,
-            run: submission.run,
-            generated: submission.generated,
-            tag: submission.tag,
-            graph: self.payload(Part::Graph, submission.graph.to_vec())?,
-            parameters: self.payload(Part::Parameters, parameters)?,
-            context: submission.context,
-        };
-        match self.propose(&Command::Submit(submit))? {
-            Reply::Submitted { run, .. } => Ok(run),
-            _ => Err(Problem::new(Code::Internal, "a submission was answered with nothing")),
+        let bytes = stored::encode_parameters(&submission.parameters);
+        for _ in 0..TRIES_MAX {
+            let graph = self.payload(Part::Graph, &submission.graph)?;
+            let parameters = self.payload(Part::Parameters, &bytes)?;
+            let (Some(graph), Some(parameters)) = (graph, parameters) else { continue };
+            let submit = Submit {
+                request: submission.request,
+                run: submission.run.clone(),
+                generated: submission.generated,
+                tag: submission.tag.clone(),
+                graph,
+                parameters,
+                context: submission.context.clone(),
+            };
+            match self.answer(&Command::Submit(submit))? {
+                Reply::Submitted { run, .. } => return Ok(run),
+                Reply::Refused(Refusal::NotStaged) => {}
+                Reply::Refused(refusal) => return Err(refused(refusal)),
+                _ => {
+                    let what = "a submission was answered with nothing";
+                    return Err(Problem::new(Code::Internal, what));
+                }
+            }
         }
+        Err(refused(Refusal::NotStaged))
     }
 
     fn list(&self) -> Result<Vec<RunSummary>, Problem> {
@@ -271,3 +290,6 @@ fn refused(refusal: Refusal) -> Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! What the daemons answer to: the questions about runs as a trait, and its gRPC face.
 
 mod here;
+mod output;
 mod reading;
 mod runs;
 mod still;
@@ -16,6 +17,7 @@ use dagmar_common::record::follow::{Change, Detail, LogPiece, LogQuestion, Progr
 use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission};
 
 pub use here::{Here, Live, Logs};
+pub use output::stored;
 pub use runs::RunDoor;
 pub use still::Still;
 

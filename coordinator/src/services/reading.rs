@@ -1,34 +1,32 @@
-//! The output of a run's attempts, in the order of its steps, those that run followed to their end.
+//! The output of a live run's attempts: what there is, or all of it side by side until the end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use dagmar_common::ids::{Fence, LogIndex, RunId};
-use dagmar_common::lease::LogPlace;
+use dagmar_common::ids::{LogIndex, RunId};
 use dagmar_common::problem::Problem;
 use dagmar_common::record::follow::{LogPiece, LogQuestion};
-use dagmar_common::record::{AttemptStatus, Entry, NodeRecord, RunStatus, spread};
+use dagmar_common::record::{AttemptRecord, AttemptStatus, Entry, RunStatus, spread};
 
 use super::Runs;
 use super::here::{Here, spawn};
+use super::output::{self, PIECES_MAX};
 
-/// Pieces that wait for a slow reader; the one who reads the disk waits then.
-const PIECES_MAX: usize = 64;
-/// How long one look at a running attempt waits for more.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Between two looks at attempts that said nothing new.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 pub fn logs(
     here: &Here,
     run: &RunId,
     question: LogQuestion,
 ) -> Result<Receiver<Result<LogPiece, Problem>>, Problem> {
-    let status = here.look(run, |view| view.status())?;
+    here.look(run, |_| ())?;
     let (pieces, receiver) = bounded(PIECES_MAX);
     let teller = Teller { here: here.clone(), run: run.clone(), question, pieces };
     let tell = move || {
-        if let Err(Ended::Problem(problem)) = teller.run(status) {
+        if let Err(Ended::Problem(problem)) = teller.run() {
             // Whoever read may have gone.
             let _ = teller.pieces.send(Err(problem));
         }
@@ -56,48 +54,71 @@ impl From<Problem> for Ended {
     }
 }
 
-/// One attempt worth reading.
-struct Attempt {
-    path: Arc<str>,
-    number: u32,
-    place: Option<LogPlace>,
-    /// Of its lease: one that was lost and the one after it have the same number.
-    granted: LogIndex,
-    /// It runs.
-    live: Option<Fence>,
+/// Of which step, and granted by which entry: an attempt that was lost and the one that follows it
+/// have the same number.
+type Name = (Arc<str>, LogIndex);
+
+#[derive(Default)]
+struct Told {
+    bytes: u64,
+    is_whole: bool,
+}
+
+/// What one look at an attempt brought.
+#[derive(PartialEq, Eq)]
+enum Look {
+    /// More than before.
+    News,
+    /// All that it said so far is told.
+    Nothing,
+    /// It ended, and where its output lies is known in a moment.
+    Ending,
 }
 
 impl Teller {
-    /// Rounds over the run until it has ended and everything was told. An attempt is told once:
-    /// from its record, or live to its end.
-    fn run(&self, mut status: RunStatus) -> Result<(), Ended> {
-        let mut told: BTreeSet<(Arc<str>, LogIndex)> = BTreeSet::new();
+    /// Rounds over the attempts; each goes on where it was left, live or from its record.
+    fn run(&self) -> Result<(), Ended> {
+        let mut told: BTreeMap<Name, Told> = BTreeMap::new();
+        let (mut attempts, mut known) = (Vec::new(), None);
         loop {
-            let mut found = 0;
-            for attempt in self.attempts()? {
-                let key = (attempt.path.clone(), attempt.granted);
-                let is_over = attempt.live.is_none();
-                if (is_over || self.question.follow) && told.insert(key) {
-                    found += 1;
-                    self.tell(&attempt)?;
+            let (status, as_of) =
+                self.here.look(&self.run, |view| (view.status(), view.as_of()))?;
+            if known.replace(as_of) != Some(as_of) {
+                attempts = self.attempts()?;
+            }
+            let mut looks = Vec::new();
+            for (path, attempt) in &attempts {
+                let told = told.entry((path.clone(), attempt.granted)).or_default();
+                if !told.is_whole {
+                    looks.push(self.look(path, attempt, told)?);
                 }
             }
-            if !self.question.follow || (status != RunStatus::Running && found == 0) {
+            let is_news = looks.contains(&Look::News);
+            let is_over = match self.question.follow {
+                true => status != RunStatus::Running,
+                false => !looks.contains(&Look::Ending),
+            };
+            if is_over && !is_news {
                 return Ok(());
             }
-            if found == 0 {
+            if !is_news {
                 std::thread::sleep(LOOK_AGAIN_AFTER);
             }
-            status = self.here.look(&self.run, |view| view.status())?;
         }
     }
 
-    fn attempts(&self) -> Result<Vec<Attempt>, Ended> {
+    fn attempts(&self) -> Result<Vec<(Arc<str>, AttemptRecord)>, Ended> {
         let mut attempts = Vec::new();
         for entry in self.here.story(&self.run)?.entries {
             spread::<Problem>(entry?, &mut |entry| {
                 if let Entry::Node(node) = entry {
-                    self.of_node(&node, &mut attempts);
+                    let asked = output::asked(&self.question, &node);
+                    // What each saw is no matter here.
+                    let light = |one: &AttemptRecord| AttemptRecord {
+                        parameters: Vec::new(),
+                        ..one.clone()
+                    };
+                    attempts.extend(asked.map(|one| (node.path.clone(), light(one))));
                 }
                 Ok(())
             })?;
@@ -105,83 +126,30 @@ impl Teller {
         Ok(attempts)
     }
 
-    fn of_node(&self, node: &NodeRecord, attempts: &mut Vec<Attempt>) {
-        if !self.question.path.as_ref().is_none_or(|asked| is_inside(&node.path, asked)) {
-            return;
-        }
-        for attempt in &node.attempts {
-            let number = attempt.number;
-            if self.question.attempt.is_some_and(|asked| asked != number) {
-                continue;
-            }
-            let runs = attempt.status == AttemptStatus::Running;
-            attempts.push(Attempt {
-                path: node.path.clone(),
-                number,
-                granted: attempt.granted,
-                place: attempt.log,
-                live: attempt.log.filter(|_| runs).map(|log| log.fence),
-            });
-        }
-    }
-
-    fn tell(&self, attempt: &Attempt) -> Result<(), Ended> {
-        let mut from = 0;
-        if let Some(fence) = attempt.live {
-            while let Some(live) = self.here.logs.follow(fence, from, LOOK_AGAIN_AFTER)? {
-                from = live.next;
-                for (stream, bytes) in live.pieces {
-                    self.send(attempt, stream, &bytes)?;
-                }
-            }
-        }
-        // What was not seen live lies where the outcome says; the bytes told already are skipped.
-        let place = match (attempt.place, attempt.live) {
-            (place, None) => place,
-            (_, Some(_)) => self.place_of(attempt)?,
-        };
-        let Some(place) = place else { return Ok(()) };
-        let mut unheard = false;
-        self.here.logs.read(&place, &mut |stream, bytes| {
-            let skipped = from.min(bytes.len() as u64);
-            from -= skipped;
-            let rest = &bytes[skipped as usize..];
-            unheard = !rest.is_empty() && self.send(attempt, stream, rest).is_err();
-            !unheard
-        })?;
-        if unheard { Err(Ended::Unheard) } else { Ok(()) }
-    }
-
-    /// Where an attempt that ran a moment ago wrote; waits until its outcome is recorded.
-    fn place_of(&self, attempt: &Attempt) -> Result<Option<LogPlace>, Ended> {
-        loop {
-            let attempts = self.attempts()?;
-            let same = |one: &&Attempt| one.path == attempt.path && one.granted == attempt.granted;
-            match attempts.iter().find(same) {
-                Some(now) if now.live.is_none() => return Ok(now.place),
-                Some(_) => std::thread::sleep(LOOK_AGAIN_AFTER),
-                None => return Ok(None),
-            }
-        }
-    }
-
-    fn send(
+    fn look(
         &self,
-        attempt: &Attempt,
-        stream: dagmar_common::record::follow::Stream,
-        bytes: &[u8],
-    ) -> Result<(), Ended> {
-        let piece = LogPiece {
-            path: attempt.path.clone(),
-            attempt: attempt.number,
-            stream,
-            bytes: bytes.to_vec(),
+        path: &Arc<str>,
+        attempt: &AttemptRecord,
+        told: &mut Told,
+    ) -> Result<Look, Ended> {
+        let runs = attempt.status == AttemptStatus::Running;
+        let Some(place) = attempt.log.filter(|_| runs) else {
+            told.is_whole = true;
+            let mut send = |piece| self.pieces.send(Ok(piece)).is_ok();
+            return match output::tell(&*self.here.logs, path, attempt, told.bytes, &mut send)? {
+                true => Ok(Look::News),
+                false => Err(Ended::Unheard),
+            };
         };
-        self.pieces.send(Ok(piece)).map_err(|_| Ended::Unheard)
+        let Some(live) = self.here.logs.live(place.fence, told.bytes)? else {
+            return Ok(Look::Ending);
+        };
+        let is_news = live.next > told.bytes;
+        told.bytes = live.next;
+        for (stream, bytes) in live.pieces {
+            let piece = output::piece(path, attempt, stream, bytes);
+            self.pieces.send(Ok(piece)).map_err(|_| Ended::Unheard)?;
+        }
+        Ok(if is_news { Look::News } else { Look::Nothing })
     }
-}
-
-/// The path itself, or below it.
-pub(super) fn is_inside(path: &str, asked: &str) -> bool {
-    path.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

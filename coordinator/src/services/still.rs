@@ -3,28 +3,24 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use dagmar_common::graph::encode;
 use dagmar_common::ids::{RequestId, RunId};
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::{
     Change, Detail, LogPiece, LogQuestion, Progress, Reason, choose,
 };
-use dagmar_common::record::{Entry, NodeRecord, RunSummary, Submission, spread};
+use dagmar_common::record::{RunSummary, Submission};
 use dagmar_coordinator_core::ask::{self, RunView};
 use dagmar_coordinator_core::command::Position;
 use dagmar_coordinator_core::effect::Applied;
 use dagmar_coordinator_core::{State, stored};
 use dagmar_replica::{EntryKind, LogEntry};
 
-use super::here::{Logs, entries, no_such_run, spawn, summary};
-use super::reading::is_inside;
+use super::here::{Logs, entries, no_such_run, summary};
 use super::why::{self, Pace};
-use super::{Runs, Story};
+use super::{Runs, Story, output};
 use crate::underway;
-
-/// Pieces of output that wait for a slow reader.
-const PIECES_MAX: usize = 64;
 
 /// A state that nobody moves.
 pub struct Still {
@@ -105,32 +101,7 @@ impl Runs for Still {
         run: &RunId,
         question: LogQuestion,
     ) -> Result<Receiver<Result<LogPiece, Problem>>, Problem> {
-        let story = self.story(run)?;
-        let (pieces, receiver) = bounded(PIECES_MAX);
-        let logs = self.logs.clone();
-        let tell = move || {
-            let mut unread = None;
-            for entry in story.entries {
-                let told = entry.and_then(|entry| {
-                    spread(entry, &mut |entry| {
-                        let Entry::Node(node) = entry else { return Ok(()) };
-                        // Damage in the output of one step is no reason to hide the others'.
-                        if let Err(problem) = tell_node(&*logs, &node, &question, &pieces) {
-                            unread.get_or_insert(problem);
-                        }
-                        Ok(())
-                    })
-                });
-                if let Err(problem) = told {
-                    unread = Some(problem);
-                    break;
-                }
-            }
-            // Whoever read may have gone.
-            let _ = unread.map(|problem| pieces.send(Err(problem)));
-        };
-        spawn("logs", tell)?;
-        Ok(receiver)
+        output::stored(self.story(run)?.entries, self.logs.clone(), question)
     }
 
     fn cancel(&self, _run: &RunId, _request: RequestId, _reason: &str) -> Result<(), Problem> {
@@ -143,25 +114,4 @@ impl Runs for Still {
         let reasons = ask::why(&state, number, path);
         Ok(why::sentences(path, reasons, state.log_time(), Pace::AtRest))
     }
-}
-
-fn tell_node(
-    logs: &dyn Logs,
-    node: &NodeRecord,
-    question: &LogQuestion,
-    pieces: &crossbeam_channel::Sender<Result<LogPiece, Problem>>,
-) -> Result<(), Problem> {
-    if !question.path.as_ref().is_none_or(|asked| is_inside(&node.path, asked)) {
-        return Ok(());
-    }
-    for attempt in &node.attempts {
-        let is_asked = question.attempt.is_none_or(|number| number == attempt.number);
-        let Some(place) = attempt.log.filter(|_| is_asked) else { continue };
-        logs.read(&place, &mut |stream, bytes| {
-            let path = node.path.clone();
-            let piece = LogPiece { path, attempt: attempt.number, stream, bytes: bytes.to_vec() };
-            pieces.send(Ok(piece)).is_ok()
-        })?;
-    }
-    Ok(())
 }

@@ -32,6 +32,14 @@ pub struct Opened {
     pub has_snapshot: bool,
 }
 
+/// What a store holds, for whoever only looks.
+pub struct Looked {
+    pub snapshots: LocalSnapshots,
+    pub recovered: Recovered,
+    /// Whether the state is to be loaded from the snapshot at `recovered.base`.
+    pub has_snapshot: bool,
+}
+
 impl LocalStore {
     /// A new store whose first transaction is `first`, on top of `base`. It is there with all
     /// of it, or not at all.
@@ -88,6 +96,22 @@ impl LocalStore {
         let directory = directory.into();
         let store = LocalStore { log, watermark, directory, poisoned: None, _lock: lock };
         Ok(Opened { store, snapshots, owner, recovered, has_snapshot })
+    }
+
+    /// The same for a reader among others: it writes nothing and holds nothing afterwards.
+    pub fn look(directory: &Path) -> Result<Looked, StoreError> {
+        if !directory.join(super::log::NAME).exists() {
+            return Err(StoreError::NoLog { path: directory.into() });
+        }
+        let _lock = Lock::share(directory)?;
+        let (_, highest) = WatermarkFile::open(directory)?;
+        let contents = LogFile::look(directory)?;
+        let owner = contents.foundation.owner;
+        refuse_a_step_back(directory, owner, contents.state, highest)?;
+        let snapshots = LocalSnapshots::new(directory, owner.cluster);
+        let newest = snapshots.newest()?;
+        let (recovered, has_snapshot) = together(directory, contents, newest)?;
+        Ok(Looked { snapshots, recovered, has_snapshot })
     }
 
     fn guarded<T>(

@@ -1,4 +1,4 @@
-//! The lock on a store's directory: one process at a time, and the next one learns which.
+//! The lock on a store's directory: one owner at a time, known to the next; readers share it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -32,20 +32,7 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(StoreError::io("open", &path))?;
-        let started = Instant::now();
-        while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if errno != Errno::WOULDBLOCK {
-                return Err(StoreError::io("lock", &path)(errno.into()));
-            }
-            if started.elapsed() >= PATIENCE {
-                let mut text = String::new();
-                // Only for the message: without it the message has no pid.
-                let _ = file.read_to_string(&mut text);
-                let pid = text.trim().parse().ok();
-                return Err(StoreError::Held { path: directory.into(), pid });
-            }
-            std::thread::sleep(BETWEEN_TRIES);
-        }
+        wait_for(&mut file, FlockOperation::NonBlockingLockExclusive, directory)?;
         let pid = format!("{}\n", std::process::id());
         file.set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
@@ -53,4 +40,38 @@ impl Lock {
             .map_err(StoreError::io("write", &path))?;
         Ok(Lock { _file: file })
     }
+
+    /// For whoever reads and writes nothing. None: there is no lock, so nobody holds it.
+    pub(super) fn share(directory: &Path) -> Result<Option<Self>, StoreError> {
+        let path = directory.join(NAME);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io("open", &path)(error)),
+        };
+        wait_for(&mut file, FlockOperation::NonBlockingLockShared, directory)?;
+        Ok(Some(Lock { _file: file }))
+    }
+}
+
+fn wait_for(
+    file: &mut File,
+    operation: FlockOperation,
+    directory: &Path,
+) -> Result<(), StoreError> {
+    let started = Instant::now();
+    while let Err(errno) = flock(&*file, operation) {
+        if errno != Errno::WOULDBLOCK {
+            return Err(StoreError::io("lock", &directory.join(NAME))(errno.into()));
+        }
+        if started.elapsed() >= PATIENCE {
+            let mut text = String::new();
+            // Only for the message: without it the message has no pid.
+            let _ = file.read_to_string(&mut text);
+            let pid = text.trim().parse().ok();
+            return Err(StoreError::Held { path: directory.into(), pid });
+        }
+        std::thread::sleep(BETWEEN_TRIES);
+    }
+    Ok(())
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use dagmar_common::envelope::EnvelopeError;
 use dagmar_common::ids::LogIndex;
 use dagmar_replica::{LogEntry, Persist, SnapshotMeta};
+use redb::backends::InMemoryBackend;
 use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase as _, StorageBackend as _,
-    TableDefinition, WriteTransaction,
+    Builder, Database, ReadTransaction, ReadableDatabase as _, StorageBackend, TableDefinition,
+    WriteTransaction,
 };
 
 use super::error::StoreError;
@@ -54,7 +55,7 @@ impl LogFile {
     ) -> Result<Self, StoreError> {
         let (unborn, path) = (directory.join(UNBORN), directory.join(NAME));
         let bytes = LogBytes::create(&unborn).map_err(StoreError::io("create", &unborn))?;
-        let database = start(&bytes, &unborn)?;
+        let database = start(bytes.clone(), &unborn)?;
         let base = foundation.base.index;
         let state = State { first: LogIndex(base.0 + 1), last: base, ..State::default() };
         let (owner, body, sealed) = (foundation.owner, Vec::new(), Vec::new());
@@ -73,23 +74,8 @@ impl LogFile {
             return Err(StoreError::NoLog { path: directory.into() });
         }
         let bytes = LogBytes::open(&path).map_err(StoreError::io("open", &path))?;
-        if bytes.len().map_err(StoreError::io("read", &path))? == 0 {
-            // The engine would begin a new one here.
-            return Err(StoreError::corrupt(&path, "it is empty"));
-        }
-        let read = || -> Result<_, StoreError> {
-            let database = start(&bytes, &path)?;
-            let contents = read_all(&database, &path)?;
-            Ok((database, contents))
-        };
-        // A few damaged bytes make the engine panic before it has verified them. Where a panic
-        // ends the process, its hook can ask what was under way.
-        let mark = underway::opening(directory);
-        let read = std::panic::catch_unwind(AssertUnwindSafe(read));
-        drop(mark);
-        let read = read.unwrap_or_else(|_| {
-            Err(StoreError::corrupt(&path, "the engine cannot make sense of it"))
-        });
+        refuse_nothing(&path, bytes.len().map_err(StoreError::io("read", &path))?)?;
+        let read = read_verified(directory, &path, bytes.clone());
         if read.is_err() {
             bytes.close();
         }
@@ -97,6 +83,19 @@ impl LogFile {
         let (owner, state) = (contents.foundation.owner, contents.state);
         let (body, sealed) = (Vec::new(), Vec::new());
         Ok((LogFile { database, bytes, path, owner, state, body, sealed }, contents))
+    }
+
+    /// What is in it, from a copy: the engine mends what a kill left undone before it reads, and
+    /// a look changes nothing.
+    pub(super) fn look(directory: &Path) -> Result<Contents, StoreError> {
+        let path = directory.join(NAME);
+        let bytes = std::fs::read(&path).map_err(StoreError::io("read", &path))?;
+        refuse_nothing(&path, bytes.len() as u64)?;
+        let copy = InMemoryBackend::new();
+        let copied = copy.set_len(bytes.len() as u64).and_then(|()| copy.write(0, &bytes));
+        copied.map_err(StoreError::io("copy", &path))?;
+        drop(bytes);
+        read_verified(directory, &path, copy).map(|(_, contents)| contents)
     }
 
     pub(super) fn persist(&mut self, persist: &Persist) -> Result<State, StoreError> {
@@ -212,10 +211,33 @@ impl Drop for LogFile {
     }
 }
 
-fn start(bytes: &LogBytes, path: &Path) -> Result<Database, StoreError> {
+fn start(bytes: impl StorageBackend, path: &Path) -> Result<Database, StoreError> {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
-    builder.create_with_backend(bytes.clone()).map_err(|error| engine(path, error))
+    builder.create_with_backend(bytes).map_err(|error| engine(path, error))
+}
+
+/// The engine would begin a new log in an empty file.
+fn refuse_nothing(path: &Path, length: u64) -> Result<(), StoreError> {
+    if length == 0 { Err(StoreError::corrupt(path, "it is empty")) } else { Ok(()) }
+}
+
+fn read_verified(
+    directory: &Path,
+    path: &Path,
+    bytes: impl StorageBackend,
+) -> Result<(Database, Contents), StoreError> {
+    let read = || -> Result<_, StoreError> {
+        let database = start(bytes, path)?;
+        let contents = read_all(&database, path)?;
+        Ok((database, contents))
+    };
+    // A few damaged bytes make the engine panic before it has verified them. Where a panic
+    // ends the process, its hook can ask what was under way.
+    let mark = underway::opening(directory);
+    let read = std::panic::catch_unwind(AssertUnwindSafe(read));
+    drop(mark);
+    read.unwrap_or_else(|_| Err(StoreError::corrupt(path, "the engine cannot make sense of it")))
 }
 
 fn read_all(database: &Database, path: &Path) -> Result<Contents, StoreError> {

@@ -12,7 +12,7 @@ mod watermark;
 
 pub use error::StoreError;
 pub use form::Owner;
-pub use local::{LocalStore, Opened};
+pub use local::{LocalStore, Looked, Opened};
 pub use snapshots::{CHUNK_BYTES_MAX, LocalSnapshots};
 
 use std::path::Path;

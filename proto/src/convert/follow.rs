@@ -1,7 +1,7 @@
 //! What somebody who follows a run is told, on the wire.
 
 use dagmar_common::record::follow::{
-    AttemptEnd, Change, LogPiece, Progress, Reason, StepChange, StepProgress, Stream,
+    AttemptEnd, Change, LogEnd, LogPiece, Progress, Reason, StepChange, StepProgress, Stream,
 };
 
 use super::Malformed;
@@ -144,6 +144,7 @@ impl From<LogPiece> for v1::ReadLogsResponse {
             attempt: piece.attempt,
             is_stderr: piece.stream == Stream::Stderr,
             data: piece.bytes,
+            end: piece.end.map(|LogEnd { dropped, is_cut }| v1::LogEnd { dropped, is_cut }),
         }
     }
 }
@@ -155,6 +156,7 @@ impl From<v1::ReadLogsResponse> for LogPiece {
             attempt: message.attempt,
             stream: if message.is_stderr { Stream::Stderr } else { Stream::Stdout },
             bytes: message.data,
+            end: message.end.map(|v1::LogEnd { dropped, is_cut }| LogEnd { dropped, is_cut }),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::judge::Judge;
 use crate::linear;
 use crate::random::Random;
 use crate::streams::{Stream, Streams};
+use crate::working::Worker;
 
 /// What a seed can be asked about itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +33,8 @@ pub struct Told {
     /// Messages of replicas that made no sense to their receiver.
     pub refused: u64,
     pub saves: u64,
+    /// Processes of trials that may run once.
+    pub ran_once: u64,
 }
 
 pub struct Air {
@@ -156,6 +159,14 @@ impl Air {
     /// After a delivery: what is left comes later.
     pub fn rest_comes(&mut self, stream: StreamNo) {
         self.plan(stream, Span(0));
+    }
+
+    /// What a host did since the last look.
+    pub fn saw(&mut self, worker: &mut Worker) {
+        for (attempt, fence) in worker.executor.ran_once.drain(..) {
+            self.told.ran_once += 1;
+            self.judge.ran_once(attempt, fence);
+        }
     }
 
     /// Nobody stops what is leased to this very worker, and not cancelled.

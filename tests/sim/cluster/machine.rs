@@ -94,6 +94,7 @@ impl Machine {
         inner.executor.advance(boot, &mut air.random);
         let mut outputs = Vec::new();
         inner.turn(boot, &mut air.random, &mut outputs);
+        air.saw(inner);
         let (id, incarnation) = (inner.id, inner.incarnation);
         for output in outputs {
             match output {
@@ -106,7 +107,7 @@ impl Machine {
                     self.reconnect(air);
                 }
                 Output::Stop { fence, why } => air.stopped(id, incarnation, fence, why),
-                Output::Run(_) | Output::Forget(_) | Output::Rejoin => {}
+                Output::Run(_) | Output::Deadline(_) | Output::Forget(_) | Output::Rejoin => {}
             }
         }
     }

@@ -22,6 +22,8 @@ pub struct Node {
     replica: ReplicaId,
     lives: u64,
     pub starts_at: BootTime,
+    /// When its process is killed, whatever it does.
+    pub dies_at: Option<(BootTime, Died)>,
     inbox: Vec<Parcel>,
     pub fuse_out_at: BootTime,
     pub slow_until: BootTime,
@@ -58,6 +60,7 @@ impl Node {
             replica: voters[place],
             lives: 0,
             starts_at: BootTime(0),
+            dies_at: None,
             inbox: Vec::new(),
             fuse_out_at: BootTime(u64::MAX),
             slow_until: BootTime(0),
@@ -113,6 +116,9 @@ impl Node {
         if air.now >= self.slow_until {
             self.machine.disk.slow = Span(0);
         }
+        if let Some((_, died)) = self.dies_at.take_if(|(at, _)| *at <= air.now) {
+            self.dies(died, air);
+        }
         if !self.is_paused(air.now)
             && let Err(died) = self.process(air)
         {
@@ -122,6 +128,11 @@ impl Node {
     }
 
     fn wakes_at(&self, now: BootTime) -> BootTime {
+        let dies_at = self.dies_at.map_or(BootTime(u64::MAX), |(at, _)| at);
+        self.works_at(now).min(dies_at)
+    }
+
+    fn works_at(&self, now: BootTime) -> BootTime {
         let machine = &self.machine;
         let Some(host) = &self.host else { return self.starts_at.max(machine.paused_until) };
         let member = host.wakes_at(machine, now);
@@ -151,7 +162,16 @@ impl Node {
         host.turn(machine, air)
     }
 
+    /// Its process ends, and the next one starts then.
+    pub fn leaves_until(&mut self, starts_at: BootTime, air: &mut Air) {
+        self.dies(Died(Crash::Process), air);
+        self.starts_at = self.starts_at.max(starts_at);
+        self.wakes = self.starts_at;
+    }
+
     fn dies(&mut self, Died(crash): Died, air: &mut Air) {
+        let Some(host) = self.host.take() else { return };
+        host.ends(air);
         let machine = &mut self.machine;
         air.note(|| format!("-- n{} dies ({crash:?}) --", machine.place));
         air.told.crashes += 1;
@@ -165,9 +185,6 @@ impl Node {
         machine.leaves_all(silence, air);
         if let Some(inner) = &mut machine.inner {
             inner.dies();
-        }
-        if let Some(host) = self.host.take() {
-            host.ends(air);
         }
         for parcel in std::mem::take(&mut self.inbox) {
             self.refuses(parcel, air);

@@ -51,6 +51,7 @@ impl Station {
             self.connect(nodes, air);
             self.agent(air);
         }
+        air.saw(&mut self.worker);
         self.wakes = self.wakes_at();
     }
 
@@ -131,7 +132,7 @@ impl Station {
                     air.stopped(id, incarnation, fence, why);
                 }
                 Output::Rejoin => self.rejoins(air),
-                Output::Run(_) | Output::Forget(_) => {}
+                Output::Run(_) | Output::Deadline(_) | Output::Forget(_) => {}
             }
         }
     }

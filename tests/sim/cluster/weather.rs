@@ -15,6 +15,8 @@ use crate::working::{Death, Worker};
 const HANGS_AGAIN: Span = Span::from_secs(200);
 /// A fuse is put out after so long: its point may never be passed.
 const FUSE_LASTS: Span = Span::from_secs(20);
+/// One at a point that is rarely passed.
+const RARE_FUSE_LASTS: Span = Span::from_secs(200);
 /// Copies of workers in one life.
 const CLONES_MAX: u64 = 3;
 
@@ -24,6 +26,9 @@ pub enum Fault {
     Crash,
     /// The power of all replicas.
     Blackout,
+    /// One replica is away so long that the others, which restart meanwhile, have forgotten what
+    /// it needs: it has to be sent a snapshot.
+    Straggler,
     /// A process stands still, and time does not.
     Pause,
     /// A state is replaced by one restored from its own snapshot.
@@ -42,9 +47,10 @@ pub enum Fault {
     Clone,
 }
 
-const KINDS: [Fault; 13] = [
+const KINDS: [Fault; 14] = [
     Fault::Crash,
     Fault::Blackout,
+    Fault::Straggler,
     Fault::Pause,
     Fault::Swap,
     Fault::SlowDisk,
@@ -72,7 +78,7 @@ impl Climate {
         let mut weights = KINDS.map(|_| random.pick(&[0, 1, 2, 4]));
         // Crashes and partitions are what this is about.
         weights[0] = weights[0].max(3);
-        weights[7] = weights[7].max(1);
+        weights[8] = weights[8].max(1);
         let every = Span::from_millis(random.pick(&[1_500, 3_000, 6_000, 10_000]));
         Climate { weights, every, may_hang_at: BootTime(0) }
     }
@@ -95,19 +101,19 @@ impl World {
         let (now, nodes, stations) = (self.air.now, self.nodes.len(), self.stations.len());
         let random = &mut self.air.random;
         let (node, station) = (random.below(nodes), random.below(stations));
-        if stations == 0 && is_of_workers(fault) || nodes == 1 && fault == Fault::Transfer {
+        let alone = nodes == 1 && matches!(fault, Fault::Transfer | Fault::Straggler);
+        if stations == 0 && is_of_workers(fault) || alone {
             return;
         }
         self.air.told.faults += 1;
         match fault {
             Fault::Crash => self.set_fuse(node),
             Fault::Blackout => {
-                let burns = Died(Crash::Power);
                 for node in &mut self.nodes {
-                    node.machine.fuse.set(Point::Anywhere, 0, burns);
-                    (node.fuse_out_at, node.wakes) = (now + FUSE_LASTS, now);
+                    (node.dies_at, node.wakes) = (Some((now, Died(Crash::Power))), now);
                 }
             }
+            Fault::Straggler => self.straggler(node),
             Fault::Pause => {
                 let machine = &mut self.nodes[node].machine;
                 machine.paused_until = now + pause_span(random);
@@ -166,7 +172,17 @@ impl World {
         let crash = random.pick(&[Crash::Process, Crash::Process, Crash::Power]);
         let node = &mut self.nodes[node];
         node.machine.fuse.set(point, passes, Died(crash));
-        node.fuse_out_at = now + FUSE_LASTS;
+        node.fuse_out_at = now + if passes == 0 { RARE_FUSE_LASTS } else { FUSE_LASTS };
+    }
+
+    fn straggler(&mut self, away: usize) {
+        let (now, air) = (self.air.now, &mut self.air);
+        self.nodes[away].leaves_until(now + Span::from_secs(60), air);
+        for (place, node) in self.nodes.iter_mut().enumerate().filter(|(place, _)| *place != away) {
+            let at = now + Span::from_secs(30 + 10 * place as u64);
+            node.dies_at = Some((at, Died(Crash::Process)));
+            node.wakes = node.wakes.min(at);
+        }
     }
 
     fn slow_disk(&mut self, node: usize, slow: Span, lasts: Span) {

@@ -150,6 +150,8 @@ impl World {
                 station.turn(&mut self.nodes, &mut self.air);
             }
         }
+        let hosts = self.stations.iter().flat_map(|station| station.worker.executor.exclusive());
+        self.air.judge.exclusive(hosts);
         for client in &mut self.clients {
             client.turn(&mut self.gallery, &mut self.air);
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ pub fn read(
         return Ok(());
     }
     let range = place.offset..place.offset.saturating_add(place.length);
-    walk(directory, place.segment, range, &mut |found, pieces| {
+    walk(directory, place.segment, range, &mut |_, found, pieces| {
         if found == fence {
             pieces.for_each(|(stream, bytes)| visit(stream, bytes));
         }
@@ -69,13 +70,36 @@ pub fn search(
     fence: Fence,
     visit: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<(), LogError> {
+    search_chunks(directory, |_, _, found, pieces| {
+        if found == fence {
+            pieces.for_each(|(stream, bytes)| visit(stream, bytes));
+        }
+    })
+}
+
+/// Where that lies. None: it wrote nothing that was kept.
+pub fn locate(directory: &Path, fence: Fence) -> Result<Option<LogPlace>, LogError> {
+    let mut place: Option<LogPlace> = None;
+    search_chunks(directory, |segment, chunk, found, _| {
+        if found == fence {
+            let first = LogPlace { fence, segment, offset: chunk.start, ..LogPlace::default() };
+            let place = place.get_or_insert(first);
+            place.length = chunk.end - place.offset;
+        }
+    })?;
+    Ok(place)
+}
+
+/// Every chunk of every segment, with the number of its segment.
+fn search_chunks(
+    directory: &Path,
+    mut visit: impl FnMut(u32, Range<u64>, Fence, chunk::Pieces<'_>),
+) -> Result<(), LogError> {
     for segment in segments_in(directory).map_err(LogError::Read)? {
-        let walked = walk(directory, segment, 0..u64::MAX, &mut |found, pieces| {
-            if found == fence {
-                pieces.for_each(|(stream, bytes)| visit(stream, bytes));
-            }
-        });
-        match walked {
+        let mut visit = |chunk, found, pieces: chunk::Pieces<'_>| {
+            visit(segment, chunk, found, pieces);
+        };
+        match walk(directory, segment, 0..u64::MAX, &mut visit) {
             Ok(()) | Err(LogError::Damaged(EnvelopeError::Torn { .. })) => {}
             Err(error) => return Err(error),
         }
@@ -87,8 +111,8 @@ pub fn search(
 fn walk(
     directory: &Path,
     number: u32,
-    range: std::ops::Range<u64>,
-    visit: &mut dyn FnMut(Fence, chunk::Pieces<'_>),
+    range: Range<u64>,
+    visit: &mut dyn FnMut(Range<u64>, Fence, chunk::Pieces<'_>),
 ) -> Result<(), LogError> {
     let file = match File::open(segment_path(directory, number)) {
         Ok(file) => file,
@@ -112,7 +136,9 @@ fn walk(
         while !rest.is_empty() {
             match chunk::open_first(rest) {
                 Ok((fence, pieces, behind)) => {
-                    visit(fence, pieces);
+                    let start = next + (have - rest.len()) as u64;
+                    let end = next + (have - behind.len()) as u64;
+                    visit(start..end, fence, pieces);
                     rest = behind;
                 }
                 Err(EnvelopeError::Torn { need, .. }) if read > 0 && need <= READ_BYTES => break,

@@ -10,8 +10,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::LogPlace;
@@ -35,7 +34,6 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 /// The writing side, and the way to read what is not written yet.
 pub struct Segments {
     inner: Mutex<Inner>,
-    grown: Condvar,
 }
 
 struct Inner {
@@ -95,7 +93,7 @@ impl Segments {
             attempts: HashMap::new(),
             stuck: false,
         };
-        Ok(Segments { inner: Mutex::new(inner), grown: Condvar::new() })
+        Ok(Segments { inner: Mutex::new(inner) })
     }
 
     /// Where the segments lie, for whoever reads them.
@@ -123,8 +121,6 @@ impl Segments {
                 inner.seal(fence);
             }
         }
-        drop(inner);
-        self.grown.notify_all();
     }
 
     /// No more will come of this attempt. `dropped` were read from it and not appended.
@@ -136,14 +132,12 @@ impl Segments {
         if let Some(segment) = attempt.segment.and_then(|number| inner.open.get_mut(&number)) {
             segment.attempts -= 1;
         }
-        self.grown.notify_all();
         Finished { place: attempt.place(dropped), last_lines: tail.lines() }
     }
 
     /// Writes what is sealed. Before an outcome leaves, so that its place can be read.
     pub fn write(&self) {
         self.lock().write_all();
-        self.grown.notify_all();
     }
 
     /// Seals and writes all that waits in memory, also of attempts that go on: now and then, so
@@ -169,21 +163,6 @@ impl Segments {
         self.lock().read_live(fence, from, most)
     }
 
-    /// The same, waiting up to `timeout` for more than nothing.
-    pub fn follow(
-        &self,
-        fence: Fence,
-        from: u64,
-        most: usize,
-        timeout: Duration,
-    ) -> Result<Option<Live>, LogError> {
-        let empty = |inner: &mut Inner| {
-            inner.attempts.get(&fence).is_some_and(|attempt| attempt.payload() <= from)
-        };
-        let waited = self.grown.wait_timeout_while(self.lock(), timeout, empty);
-        waited.unwrap_or_else(PoisonError::into_inner).0.read_live(fence, from, most)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing here is half done when something panics: the bytes are the worst of it.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -191,10 +170,6 @@ impl Segments {
 }
 
 impl Attempt {
-    fn payload(&self) -> u64 {
-        self.stored + self.body.payload
-    }
-
     fn place(&self, dropped: u64) -> Option<LogPlace> {
         let dropped = self.dropped + dropped;
         let (Some(segment), Some((first, _)), Some((last, length))) =

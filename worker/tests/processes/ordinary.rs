@@ -1,7 +1,5 @@
 //! What trials ask for and get: commands, environments, outputs, logs, limits, cancels.
 
-use std::time::Duration;
-
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::{Ending, ExitReason};
 use dagmar_common::time::Span;
@@ -145,7 +143,7 @@ pub fn logs_are_read_live_and_after() {
     let logs = world.executor().logs().clone();
     let mut live = Vec::new();
     eventually("the first line is seen while the task runs", || {
-        let more = logs.follow(Fence(1), live.len() as u64, 4096, Duration::from_millis(50));
+        let more = logs.read_live(Fence(1), live.len() as u64, 4096);
         let Some(more) = more.unwrap() else { return false };
         live.extend(more.pieces.into_iter().flat_map(|(_, bytes)| bytes));
         live == b"first\n"

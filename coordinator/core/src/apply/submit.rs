@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dagmar_common::graph::{self, Graph};
+use dagmar_common::graph;
 use dagmar_common::ids::{Digest, LogIndex, RequestId, RunId, RunNo, SectionNo};
 use dagmar_common::limits::{RUN_ID_BYTES_MAX, RUN_ID_SUFFIXES_MAX};
 use dagmar_common::record::{Counts, RunStatus};
@@ -109,22 +109,28 @@ impl State {
         free.next().ok_or_else(|| Refusal::RunIdTaken { run: wanted.clone() })
     }
 
-    /// The graph, shared with the live runs of the same one.
+    /// The graph, shared with the live runs of the same one. What was sent is judged before a
+    /// shared one is looked for: whether that is still held is no part of the state, as a snapshot
+    /// under way may hold it on one replica and on no other.
     fn shared_graph(&mut self, payload: Payload) -> Result<Arc<SharedGraph>, Refusal> {
-        let digest = match &payload {
-            Payload::Inline(bytes) => Digest::of(bytes),
-            Payload::Staged(digest) => *digest,
+        let shared = |state: &State, digest: Digest| {
+            state.runs.graphs.get(&digest).and_then(std::sync::Weak::upgrade)
         };
-        if let Some(shared) = self.runs.graphs.get(&digest).and_then(std::sync::Weak::upgrade) {
-            self.staging.blobs.remove(&digest);
-            return Ok(shared);
-        }
-        let graph: Result<Graph, String> = match payload {
-            Payload::Inline(bytes) => graph::decode(&bytes).map_err(|error| error.to_string()),
-            Payload::Staged(digest) => self.staging.take_graph(digest).ok_or(Refusal::NotStaged)?,
+        let (digest, graph) = match payload {
+            // The very bytes of a graph that runs need no second look.
+            Payload::Inline(bytes) => {
+                let digest = Digest::of(&bytes);
+                if let Some(shared) = shared(self, digest) {
+                    return Ok(shared);
+                }
+                (digest, graph::decode(&bytes).map_err(|error| error.to_string()))
+            }
+            Payload::Staged(digest) => {
+                (digest, self.staging.take_graph(digest).ok_or(Refusal::NotStaged)?)
+            }
         };
         let graph = graph.map_err(|why| Refusal::BadGraph { why })?;
-        Ok(Arc::new(SharedGraph::new(graph, digest)))
+        Ok(shared(self, digest).unwrap_or_else(|| Arc::new(SharedGraph::new(graph, digest))))
     }
 
     /// Nothing is taken from the staging before all of it is there.
@@ -148,7 +154,7 @@ impl State {
     fn queues(&mut self, graph: &SharedGraph, entry: Entry) -> (Vec<Queue>, Arc<[u32]>) {
         let mut queues: Vec<Queue> = Vec::new();
         let queue_of = graph.graph.tasks.iter().map(|task| {
-            let class = self.schedule.intern(task.resources, entry.now);
+            let class = self.schedule.intern(task.resources, task.care, entry.now);
             let known = queues.iter().position(|queue| queue.class == class);
             known.unwrap_or_else(|| {
                 queues.push(Queue::new(class));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dagmar_common::graph::Graph;
-use dagmar_common::ids::{NodeNo, RunId, RunNo, SectionNo};
+use dagmar_common::ids::{LogIndex, NodeNo, RunId, RunNo, SectionNo};
 use dagmar_common::record::follow::StepProgress;
 use dagmar_common::record::{Counts, NodeRecord, NodeStatus, RunRecord, RunStatus};
 use dagmar_common::value::Value;
@@ -68,6 +68,11 @@ impl State {
 impl<'a> RunView<'a> {
     pub fn number(&self) -> RunNo {
         self.run.number
+    }
+
+    /// The last entry that this view knows of.
+    pub fn as_of(&self) -> LogIndex {
+        self.state.last_applied()
     }
 
     pub fn run_id(&self) -> &'a RunId {

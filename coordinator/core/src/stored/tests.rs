@@ -1,7 +1,9 @@
 //! Golden bytes: what was written once is read for ever, and is not written otherwise.
 #![allow(clippy::disallowed_methods, reason = "golden files are read here, and written on demand")]
 
-use dagmar_common::ids::{Digest, Fence, Incarnation, RequestId, RunId, Session, Term, WorkerId};
+use dagmar_common::ids::{
+    ClusterId, Digest, Fence, Incarnation, RequestId, RunId, Session, Term, WorkerId,
+};
 use dagmar_common::lease::{
     Ending, ExitReason, Held, HeldAs, LogPlace, Outcome, Output, OutputWay, Returned,
 };
@@ -69,7 +71,7 @@ fn everything() -> Batch {
         born_ready: Some(Session(1)),
         lost_after: Some(Span(60)),
     };
-    let session = Session(1 << 32);
+    let (incarnation, session) = (hello.incarnation, Session(1 << 32));
     let (started, unsent) = (vec![Fence(5)], vec![Fence(6), Fence(4)]);
     let returned = vec![Returned { fence: Fence(9), started: true }];
     Batch {
@@ -89,12 +91,15 @@ fn everything() -> Batch {
             Command::Submit(submit),
             Command::Cancel { request: RequestId(4), run: run.clone(), reason: "r".into() },
             Command::Hello(hello),
-            Command::WorkerReady { worker, session },
+            Command::WorkerReady { worker, incarnation, session },
             Command::WorkerSuspended { worker, session },
             Command::WorkerLost { worker, started, unsent },
             Command::Outcomes { worker, outcomes },
-            Command::Returned { worker, returned },
+            Command::Returned { worker, incarnation, returned },
             Command::Archived { run },
+            Command::Drain { worker, is_on: true },
+            Command::RemoveWorker { worker },
+            Command::Restored { cluster: ClusterId(8) },
         ],
     }
 }
@@ -191,4 +196,15 @@ fn damage_is_seen_and_a_snapshot_is_whole_or_refused() {
     assert_eq!(State::restore(&chunks).err(), order);
     chunks[0][30] ^= 1;
     assert!(matches!(State::restore(&chunks).err(), Some(RestoreError::Envelope(_))));
+}
+
+/// A length that no memory has room for, with a checksum that holds.
+#[test]
+fn a_length_beyond_all_bounds_is_refused_before_room_is_made_for_it() {
+    let mut body = vec![0, 0, 0];
+    body.push(253);
+    body.extend(u64::MAX.to_le_bytes());
+    let sealed = dagmar_common::envelope::seal(dagmar_common::envelope::Kind::Batch, 1, &body);
+    assert!(matches!(decode_batch(&sealed), Err(StoredError::Malformed(_))));
+    assert!(matches!(decode_parameters(&body[3..]), Err(StoredError::Malformed(_))));
 }

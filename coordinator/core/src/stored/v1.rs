@@ -5,27 +5,23 @@
 
 use std::sync::Arc;
 
-use bincode::config::{self, Configuration};
+use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
 use bincode::{Decode, Encode};
-use dagmar_common::envelope::{self, EnvelopeError, Kind};
-use dagmar_common::ids::{Digest, Fence, Incarnation, RequestId, RunId, Session, Term, WorkerId};
+use dagmar_common::envelope::{self, Kind};
+use dagmar_common::ids::{
+    ClusterId, Digest, Incarnation, RequestId, RunId, Session, Term, WorkerId,
+};
 use dagmar_common::lease::{
     Ending, ExitReason, Held, HeldAs, LogPlace, Outcome, Output, OutputWay, Returned,
 };
 use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 
+use super::StoredError;
+use super::fences::Fences;
 use crate::command::{Batch, Command, Part, Payload, Submit, WorkerHello};
 
 const VERSION: u16 = 1;
-
-/// Why stored bytes cannot be read. None of it is ever skipped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoredError {
-    Envelope(EnvelopeError),
-    /// The checksum holds and the content does not: written by another program.
-    Malformed(String),
-}
 
 #[derive(Encode, Decode)]
 struct BatchV1 {
@@ -44,12 +40,15 @@ enum CommandV1 {
     Submit(Box<SubmitV1>),
     Cancel { request: [u8; 16], run: String, reason: String },
     Hello(Box<HelloV1>),
-    WorkerReady { worker: [u8; 16], session: u64 },
+    WorkerReady { worker: [u8; 16], incarnation: (u64, u64), session: u64 },
     WorkerSuspended { worker: [u8; 16], session: u64 },
     WorkerLost { worker: [u8; 16], started: Vec<i64>, unsent: Vec<i64> },
     Outcomes { worker: [u8; 16], outcomes: Vec<OutcomeV1> },
-    Returned { worker: [u8; 16], returned: Vec<(i64, bool)> },
+    Returned { worker: [u8; 16], incarnation: (u64, u64), returned: Vec<(i64, bool)> },
     Archived { run: String },
+    Drain { worker: [u8; 16], is_on: bool },
+    RemoveWorker { worker: [u8; 16] },
+    Restored { cluster: [u8; 16] },
 }
 
 #[derive(Encode, Decode)]
@@ -154,7 +153,11 @@ pub fn decode_parameters(bytes: &[u8]) -> Result<Vec<(Arc<str>, Value)>, StoredE
     Ok(pairs.into_iter().map(|(name, value)| (name.into(), Value::from_spelled(value))).collect())
 }
 
-const CONFIG: Configuration = config::standard();
+/// No entry of ours takes more when it is read; a length beyond it is damage, and sets nothing
+/// aside.
+const DECODE_BYTES_MAX: usize = 1 << 30;
+const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_BYTES_MAX>> =
+    config::standard().with_limit::<DECODE_BYTES_MAX>();
 
 fn write(form: &impl Encode, out: &mut Vec<u8>) {
     // Writing into a vector fails only for types that none of the forms holds.
@@ -180,32 +183,6 @@ fn read<T: Decode<()>>(bytes: &[u8]) -> Result<T, StoredError> {
 fn open<T: Decode<()>>(kind: Kind, bytes: &[u8]) -> Result<T, StoredError> {
     let (_, body) = envelope::open(kind, VERSION, bytes).map_err(StoredError::Envelope)?;
     read(body)
-}
-
-/// Fences as differences, each to the one before it.
-#[derive(Default)]
-struct Fences(u64);
-
-impl Fences {
-    fn pack(&mut self, fence: Fence) -> i64 {
-        let before = std::mem::replace(&mut self.0, fence.0);
-        fence.0.wrapping_sub(before) as i64
-    }
-
-    fn unpack(&mut self, difference: i64) -> Fence {
-        self.0 = self.0.wrapping_add(difference as u64);
-        Fence(self.0)
-    }
-
-    fn pack_all(fences: &[Fence]) -> Vec<i64> {
-        let mut packed = Fences::default();
-        fences.iter().map(|fence| packed.pack(*fence)).collect()
-    }
-
-    fn unpack_all(packed: Vec<i64>) -> Vec<Fence> {
-        let mut fences = Fences::default();
-        packed.into_iter().map(|difference| fences.unpack(difference)).collect()
-    }
 }
 
 impl From<&Batch> for BatchV1 {
@@ -235,6 +212,7 @@ impl From<BatchV1> for Batch {
 impl CommandV1 {
     fn of(command: &Command, wall: WallTime) -> Self {
         let worker = |worker: &WorkerId| worker.0.to_le_bytes();
+        let life = |incarnation: &Incarnation| (incarnation.number, incarnation.nonce);
         match command {
             Command::LeaderUp => CommandV1::LeaderUp,
             Command::Continue => CommandV1::Continue,
@@ -255,9 +233,11 @@ impl CommandV1 {
                 reason: reason.clone(),
             },
             Command::Hello(hello) => CommandV1::Hello(Box::new(hello.into())),
-            Command::WorkerReady { worker: id, session } => {
-                CommandV1::WorkerReady { worker: worker(id), session: session.0 }
-            }
+            Command::WorkerReady { worker: id, incarnation, session } => CommandV1::WorkerReady {
+                worker: worker(id),
+                incarnation: life(incarnation),
+                session: session.0,
+            },
             Command::WorkerSuspended { worker: id, session } => {
                 CommandV1::WorkerSuspended { worker: worker(id), session: session.0 }
             }
@@ -271,17 +251,26 @@ impl CommandV1 {
                 let packed = outcomes.iter().map(|one| OutcomeV1::of(one, wall, &mut fences));
                 CommandV1::Outcomes { worker: worker(id), outcomes: packed.collect() }
             }
-            Command::Returned { worker: id, returned } => {
+            Command::Returned { worker: id, incarnation, returned } => {
                 let mut fences = Fences::default();
                 let packed = returned.iter().map(|one| (fences.pack(one.fence), one.started));
-                CommandV1::Returned { worker: worker(id), returned: packed.collect() }
+                let (incarnation, returned) = (life(incarnation), packed.collect());
+                CommandV1::Returned { worker: worker(id), incarnation, returned }
             }
             Command::Archived { run } => CommandV1::Archived { run: run.to_string() },
+            Command::Drain { worker: id, is_on } => {
+                CommandV1::Drain { worker: worker(id), is_on: *is_on }
+            }
+            Command::RemoveWorker { worker: id } => CommandV1::RemoveWorker { worker: worker(id) },
+            Command::Restored { cluster } => {
+                CommandV1::Restored { cluster: cluster.0.to_le_bytes() }
+            }
         }
     }
 
     fn back(self, wall: WallTime) -> Command {
         let worker = |bytes| WorkerId(u128::from_le_bytes(bytes));
+        let life = |(number, nonce)| Incarnation { number, nonce };
         match self {
             CommandV1::LeaderUp => Command::LeaderUp,
             CommandV1::Continue => Command::Continue,
@@ -299,9 +288,11 @@ impl CommandV1 {
                 reason,
             },
             CommandV1::Hello(hello) => Command::Hello((*hello).into()),
-            CommandV1::WorkerReady { worker: id, session } => {
-                Command::WorkerReady { worker: worker(id), session: Session(session) }
-            }
+            CommandV1::WorkerReady { worker: id, incarnation, session } => Command::WorkerReady {
+                worker: worker(id),
+                incarnation: life(incarnation),
+                session: Session(session),
+            },
             CommandV1::WorkerSuspended { worker: id, session } => {
                 Command::WorkerSuspended { worker: worker(id), session: Session(session) }
             }
@@ -315,15 +306,21 @@ impl CommandV1 {
                 let outcomes = outcomes.into_iter().map(|one| one.back(wall, &mut fences));
                 Command::Outcomes { worker: worker(id), outcomes: outcomes.collect() }
             }
-            CommandV1::Returned { worker: id, returned } => {
+            CommandV1::Returned { worker: id, incarnation, returned } => {
                 let mut fences = Fences::default();
                 let returned = returned.into_iter().map(|(difference, started)| Returned {
                     fence: fences.unpack(difference),
                     started,
                 });
-                Command::Returned { worker: worker(id), returned: returned.collect() }
+                let (incarnation, returned) = (life(incarnation), returned.collect());
+                Command::Returned { worker: worker(id), incarnation, returned }
             }
             CommandV1::Archived { run } => Command::Archived { run: RunId::new(&run) },
+            CommandV1::Drain { worker: id, is_on } => Command::Drain { worker: worker(id), is_on },
+            CommandV1::RemoveWorker { worker: id } => Command::RemoveWorker { worker: worker(id) },
+            CommandV1::Restored { cluster } => {
+                Command::Restored { cluster: ClusterId(u128::from_le_bytes(cluster)) }
+            }
         }
     }
 }
@@ -492,14 +489,3 @@ fn unpack_output((name, value, is_file): (String, String, bool)) -> Output {
     let way = if is_file { OutputWay::File } else { OutputWay::Variable };
     Output { name: name.into(), value: Value::from_spelled(value), way }
 }
-
-impl std::fmt::Display for StoredError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            StoredError::Envelope(error) => error.fmt(f),
-            StoredError::Malformed(why) => write!(f, "cannot be read: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for StoredError {}

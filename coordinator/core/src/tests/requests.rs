@@ -72,6 +72,37 @@ fn a_large_graph_is_staged_in_chunks() {
     assert_eq!(world.ended.get(&RunNo(1)), Some(&RunStatus::Succeeded));
 }
 
+/// A frozen state may hold a graph on one replica and on no other, so it must not matter.
+#[test]
+fn what_was_staged_is_judged_the_same_whoever_still_holds_the_graph() {
+    let drawn = draw(&[stub("a")]);
+    let good = graph::encode(&drawn);
+    let (digest, total) = (Digest::of(&good), good.len() as u64);
+    let answer = |bytes: &[u8], holds: bool| {
+        let mut world = World::new(1);
+        let run = world.submit(&drawn, &[]);
+        let held = holds.then(|| world.state.freeze());
+        world.apply(vec![Command::Archived { run: RunId::new(&format!("run-{run}")) }]);
+        let (part, bytes) = (Part::Graph, bytes.to_vec());
+        world.apply(vec![Command::Stage { part, digest, offset: 0, total, bytes }]);
+        world.settle();
+        let mut submit = world.submission("again", &drawn, &[]);
+        submit.graph = Payload::Staged(digest);
+        let replies = world.apply(vec![Command::Submit(submit)]);
+        drop(held);
+        replies
+    };
+    let refused = Reply::Refused(Refusal::NotStaged);
+    for holds in [false, true] {
+        assert_eq!(answer(&good, holds), [submitted("again", 2)], "held: {holds}");
+        let other = graph::encode(&draw(&[stub("b")]));
+        assert_eq!(answer(&other, holds), std::slice::from_ref(&refused), "held: {holds}");
+        let none = answer(&vec![0xff; good.len()], holds);
+        let is_bad = matches!(none[..], [Reply::Refused(Refusal::BadGraph { .. })]);
+        assert!(is_bad, "held: {holds}: {none:?}");
+    }
+}
+
 #[test]
 fn what_somebody_began_to_stage_in_other_pieces_holds_nobody_up() {
     let drawn = draw(&[stub("a").next("b"), stub("b")]);

@@ -76,7 +76,10 @@ fn each_attempt_reads_what_it_wrote_among_others() {
         })
         .unwrap();
         assert_eq!(found, written, "{fence}");
+        let located = read::locate(directory.path(), fence).unwrap();
+        assert_eq!(located, Some(place), "{fence}");
     }
+    assert_eq!(read::locate(directory.path(), Fence(99)).unwrap(), None);
 }
 
 #[test]
@@ -114,7 +117,7 @@ fn a_follower_sees_each_byte_once_and_hears_the_end() {
         segments.append(Fence(1), Stream::Stdout, bytes.as_bytes());
         written.extend_from_slice(bytes.as_bytes());
         if step % 7 == 0 {
-            let live = segments.follow(Fence(1), from, 4_096, Duration::ZERO).unwrap().unwrap();
+            let live = segments.read_live(Fence(1), from, 4_096).unwrap().unwrap();
             assert!(live.next > from);
             seen.extend(live.pieces.into_iter().flat_map(|(_, bytes)| bytes));
             from = live.next;
