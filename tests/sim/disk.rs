@@ -1,8 +1,9 @@
 //! The model disk of one replica: what is written, what is durable, and what a crash leaves of it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use dagmar_common::ids::{LogIndex, ReplicaId};
+use dagmar_common::ids::LogIndex;
 use dagmar_common::time::{BootTime, Span};
 use dagmar_replica::{HardState, LogEntry, Persist, Recovered, SnapshotMeta, Token};
 
@@ -20,6 +21,8 @@ pub enum Moment {
     Unanswered,
     /// Some chunks of a snapshot lie there, others do not.
     HalfSaved,
+    /// The same of one that another replica sent.
+    HalfReceived,
     /// The snapshot has its name; the log still holds all that it holds.
     Untruncated,
 }
@@ -30,7 +33,12 @@ pub enum Progress {
     Persisted(Token),
     /// So many bytes under this head.
     Saved(SnapshotMeta, u64),
+    /// Another replica's snapshot is durable here.
+    Received(SnapshotMeta, Chunks),
 }
+
+/// A snapshot as it lies on a disk.
+pub type Chunks = Arc<Vec<Vec<u8>>>;
 
 /// Whether a crash took the memory of the machine with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +72,7 @@ struct Log {
 #[derive(Clone, Debug)]
 struct File {
     meta: SnapshotMeta,
-    chunks: Vec<Vec<u8>>,
+    chunks: Chunks,
 }
 
 #[derive(Debug)]
@@ -80,7 +88,8 @@ struct Saving {
 pub struct Disk {
     /// None before the first write makes the log.
     log: Option<Log>,
-    replica: ReplicaId,
+    /// What an empty directory stands for.
+    first: Recovered,
     orders: VecDeque<Order>,
     stage: Stage,
     due: BootTime,
@@ -88,6 +97,7 @@ pub struct Disk {
     pub sync_takes: Span,
     snapshots: Vec<File>,
     saving: Option<Saving>,
+    receiving: Option<Saving>,
     /// Every sync takes at least so long until it is over.
     pub slow: Span,
     /// A disk that is broken on purpose: a crash may take the last entry, durable or not.
@@ -99,16 +109,17 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn new(replica: ReplicaId) -> Self {
+    pub fn new(first: Recovered) -> Self {
         Disk {
             log: None,
-            replica,
+            first,
             orders: VecDeque::new(),
             stage: Stage::Begun,
             due: BootTime(0),
             sync_takes: Span(0),
             snapshots: Vec::new(),
             saving: None,
+            receiving: None,
             slow: Span(0),
             forgets: false,
             dawdles: false,
@@ -145,13 +156,33 @@ impl Disk {
         random: &mut Random,
     ) {
         assert!(self.saving.is_none(), "one snapshot at a time");
-        let file = File { meta, chunks };
-        self.saving = Some(Saving { file, written: 0, is_named: false, due: now + brief(random) });
+        self.saving = Some(Saving::new(meta, Arc::new(chunks), now + brief(random)));
+    }
+
+    /// Another replica's; false while one is being received already.
+    pub fn receive(
+        &mut self,
+        meta: SnapshotMeta,
+        chunks: Chunks,
+        now: BootTime,
+        random: &mut Random,
+    ) -> bool {
+        let is_free = self.receiving.is_none();
+        if is_free {
+            self.receiving = Some(Saving::new(meta, chunks, now + brief(random)));
+        }
+        is_free
+    }
+
+    /// What can be sent to a replica that needs it.
+    pub fn snapshot(&self, meta: &SnapshotMeta) -> Option<Chunks> {
+        self.snapshots.iter().find(|file| file.meta == *meta).map(|file| file.chunks.clone())
     }
 
     pub fn wakes_at(&self) -> Option<BootTime> {
         let order = (!self.orders.is_empty()).then_some(self.due);
-        order.into_iter().chain(self.saving.as_ref().map(|saving| saving.due)).min()
+        let files = self.saving.iter().chain(&self.receiving).map(|saving| saving.due);
+        order.into_iter().chain(files).min()
     }
 
     /// The next thing that is due at `now`.
@@ -164,6 +195,9 @@ impl Disk {
         }
         if self.saving.as_ref().is_some_and(|saving| saving.due <= now) {
             return self.step_saving(now, random);
+        }
+        if self.receiving.as_ref().is_some_and(|receiving| receiving.due <= now) {
+            return self.step_receiving(now, random);
         }
         None
     }
@@ -194,18 +228,14 @@ impl Disk {
 
     fn step_saving(&mut self, now: BootTime, random: &mut Random) -> Option<Progress> {
         let saving = self.saving.as_mut()?;
-        if saving.written < saving.file.chunks.len() {
-            saving.written += 1;
-            saving.due = now + sync(random) + self.slow;
+        if saving.writes(now, self.slow, random) {
             return Some(Progress::Passed(Moment::HalfSaved));
         }
         if !saving.is_named {
             saving.is_named = true;
             saving.due = now + brief(random);
-            self.snapshots.push(saving.file.clone());
-            let surplus = self.snapshots.len().saturating_sub(SNAPSHOTS_KEPT);
-            self.snapshots.drain(..surplus);
-            self.saves += 1;
+            let file = saving.file.clone();
+            self.name(file);
             return Some(Progress::Passed(Moment::Untruncated));
         }
         let File { meta, chunks } = self.saving.take()?.file;
@@ -213,13 +243,32 @@ impl Disk {
         Some(Progress::Saved(meta, bytes))
     }
 
+    fn step_receiving(&mut self, now: BootTime, random: &mut Random) -> Option<Progress> {
+        if self.receiving.as_mut()?.writes(now, self.slow, random) {
+            return Some(Progress::Passed(Moment::HalfReceived));
+        }
+        let file = self.receiving.take()?.file;
+        self.name(file.clone());
+        Some(Progress::Received(file.meta, file.chunks))
+    }
+
+    /// A snapshot that is whole; the newest ones stay.
+    fn name(&mut self, file: File) {
+        let place = self.snapshots.partition_point(|one| one.meta.index <= file.meta.index);
+        self.snapshots.insert(place, file);
+        let surplus = self.snapshots.len().saturating_sub(SNAPSHOTS_KEPT);
+        self.snapshots.drain(..surplus);
+        self.saves += 1;
+    }
+
     /// One transaction, whole.
     fn take(&mut self, order: &Order) {
         self.writes += 1;
-        let first = || Recovered::bootstrap(&[self.replica]);
-        let log = self.log.get_or_insert_with(|| {
-            let Recovered { hard_state, base, .. } = first();
-            Log { hard_state, foundation: base, entries: VecDeque::new() }
+        let Recovered { hard_state, base, .. } = &self.first;
+        let log = self.log.get_or_insert_with(|| Log {
+            hard_state: *hard_state,
+            foundation: base.clone(),
+            entries: VecDeque::new(),
         });
         match order {
             Order::Persist(persist) => log.persist(persist),
@@ -243,7 +292,7 @@ impl Disk {
         }
         self.orders.clear();
         self.stage = Stage::Begun;
-        self.saving = None;
+        (self.saving, self.receiving) = (None, None);
         if let Some(log) = self.log.as_mut().filter(|_| self.forgets) {
             log.entries.pop_back();
             let last = log.entries.back().map_or(log.foundation.index, |last| last.index);
@@ -252,13 +301,18 @@ impl Disk {
     }
 
     /// What a new process finds, and the chunks of the snapshot that it stands on.
-    pub fn recover(&self) -> (Recovered, Option<Vec<Vec<u8>>>) {
-        let Some(log) = &self.log else {
-            return (Recovered::bootstrap(&[self.replica]), None);
+    pub fn recover(&self) -> (Recovered, Option<Chunks>) {
+        let first = || Log {
+            hard_state: self.first.hard_state,
+            foundation: self.first.base.clone(),
+            entries: VecDeque::new(),
         };
+        let log = self.log.clone().unwrap_or_else(first);
         let newest = self.snapshots.last().filter(|file| file.meta.index >= log.foundation.index);
+        let is_first = log.foundation == self.first.base;
+        assert!(newest.is_some() || is_first, "the snapshot that the log stands on is gone");
         let base = newest.map_or(&log.foundation, |file| &file.meta).clone();
-        let entries = log.entries.iter().cloned().collect();
+        let entries = log.entries.into_iter().collect();
         let recovered = Recovered { hard_state: log.hard_state, base, entries };
         (recovered, newest.map(|file| file.chunks.clone()))
     }
@@ -268,6 +322,22 @@ impl Disk {
         let last = self.log.as_ref().and_then(|log| log.entries.back());
         let snapshot = self.snapshots.last().map_or(LogIndex(0), |file| file.meta.index);
         last.map_or(snapshot, |entry| entry.index.max(snapshot))
+    }
+}
+
+impl Saving {
+    fn new(meta: SnapshotMeta, chunks: Chunks, due: BootTime) -> Self {
+        Saving { file: File { meta, chunks }, written: 0, is_named: false, due }
+    }
+
+    /// The next chunk, unless all are written.
+    fn writes(&mut self, now: BootTime, slow: Span, random: &mut Random) -> bool {
+        let any = self.written < self.file.chunks.len();
+        if any {
+            self.written += 1;
+            self.due = now + sync(random) + slow;
+        }
+        any
     }
 }
 
@@ -299,6 +369,7 @@ fn sync(random: &mut Random) -> Span {
 
 #[cfg(test)]
 mod tests {
+    use dagmar_common::ids::ReplicaId;
     use dagmar_replica::{Replica, ReplicaConfig};
 
     use super::*;
@@ -326,7 +397,8 @@ mod tests {
     fn what_was_written_and_not_synced_is_found_whole_or_not_at_all() {
         let mut found = [0, 0];
         for seed in 0..100 {
-            let (mut disk, mut random) = (Disk::new(ID), Random::new(seed));
+            let (mut disk, mut random) =
+                (Disk::new(Recovered::bootstrap(&[ID])), Random::new(seed));
             let mut replica = replica(&disk);
             replica.propose(b"one".to_vec()).expect("it leads");
             write(&mut replica, &mut disk, &mut random);
@@ -341,7 +413,7 @@ mod tests {
 
     #[test]
     fn what_was_synced_survives_and_a_half_saved_snapshot_does_not() {
-        let (mut disk, mut random) = (Disk::new(ID), Random::new(1));
+        let (mut disk, mut random) = (Disk::new(Recovered::bootstrap(&[ID])), Random::new(1));
         let mut replica = replica(&disk);
         write(&mut replica, &mut disk, &mut random);
         until(&mut disk, &mut random, &Progress::Passed(Moment::Unanswered));
@@ -356,7 +428,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "the snapshot ends at 0")]
     fn entries_that_no_snapshot_holds_do_not_go() {
-        let (mut disk, mut random) = (Disk::new(ID), Random::new(1));
+        let (mut disk, mut random) = (Disk::new(Recovered::bootstrap(&[ID])), Random::new(1));
         disk.truncate_before(LogIndex(3), BootTime(0), &mut random);
     }
 }

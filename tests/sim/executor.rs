@@ -32,6 +32,8 @@ struct Record {
     run: RunNo,
     path: Arc<str>,
     cpu_millis: u32,
+    /// Written through to the disk before the start.
+    is_synced: bool,
     exit: Option<Outcome>,
 }
 
@@ -73,7 +75,8 @@ impl Executor {
     pub fn run(&mut self, start: Start, now: BootTime, random: &mut Random) {
         let (run, path) = (start.name.run, start.name.path.clone());
         let cpu_millis = start.task.resources.cpu_millis;
-        let record = Record { run, path: path.clone(), cpu_millis, exit: None };
+        let is_synced = start.task.care != Care::default();
+        let record = Record { run, path: path.clone(), cpu_millis, is_synced, exit: None };
         self.records.insert(start.fence, record);
         let lasts = random.pick(self.habits.millis) + random.below(50) as u64;
         // Longer than a worker may be away: what is exclusive then meets its deadline.
@@ -215,6 +218,30 @@ impl Executor {
         self.events.clear();
         self.processes.clear();
         self.records.clear();
+    }
+
+    /// With it all processes; what the host recorded stays.
+    pub fn supervisor_dies(&mut self) {
+        self.events.clear();
+        self.processes.clear();
+        self.deadline = None;
+    }
+
+    /// And of what was recorded, the last is lost.
+    pub fn loses_power(&mut self, random: &mut Random) {
+        self.supervisor_dies();
+        for record in self.records.values_mut().filter(|_| random.chance(1, 2)) {
+            record.exit = None;
+        }
+        let stays = |record: &Record, random: &mut Random| {
+            record.is_synced || record.exit.is_some() || random.chance(1, 2)
+        };
+        self.records.retain(|_, record| stays(record, random));
+    }
+
+    /// The records of another host.
+    pub fn copies(&mut self, other: &Executor) {
+        self.records = other.records.clone();
     }
 
     /// What a new daemon finds.

@@ -3,7 +3,7 @@
 use dagmar_common::time::Span;
 
 use crate::brain::Brain;
-use crate::cluster::Cluster;
+use crate::hosts::Cluster;
 use crate::random::Random;
 
 /// How often each kind of thing happens, for one seed.

@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use dagmar_common::ids::{Fence, RunNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome, Start, ToWorker};
-use dagmar_coordinator_core::command::Command;
+use dagmar_coordinator_core::command::{Batch, Command};
 use dagmar_coordinator_core::effect::Effect;
 use dagmar_coordinator_core::leader::Closing;
 use dagmar_worker_core::Leaving;
 
 use crate::executor::Attempt;
-use crate::leading::Entry;
+
+/// One entry as a judge sees it.
+pub struct Entry<'a> {
+    pub batch: &'a Batch,
+    pub effects: &'a [Effect],
+}
 
 #[derive(Debug, Default)]
 pub struct Judge {

@@ -9,6 +9,7 @@ use dagmar_coordinator_core::effect::{Applied, Effect};
 use dagmar_coordinator_core::leader::{Input, Leader, Now, Output};
 
 use crate::brain::Brain;
+use crate::judge::Entry;
 
 pub struct Coordinator<B> {
     pub brain: B,
@@ -25,12 +26,6 @@ pub struct Coordinator<B> {
     rounds: VecDeque<u64>,
     inputs: Vec<Input>,
     applied: Applied,
-}
-
-/// One entry as a judge sees it.
-pub struct Entry<'a> {
-    pub batch: &'a Batch,
-    pub effects: &'a [Effect],
 }
 
 impl<B: Brain> Coordinator<B> {

@@ -6,8 +6,8 @@ use dagmar_common::time::Span;
 use dagmar_coordinator_core::command::Command;
 
 use crate::brain::Brain;
-use crate::cluster::Cluster;
 use crate::faults::{Climate, calm, step};
+use crate::hosts::Cluster;
 use crate::model::Model;
 use crate::random::Random;
 use crate::working::Worker;

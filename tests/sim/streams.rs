@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use dagmar_common::ids::StreamNo;
 use dagmar_common::lease::{FromWorker, Numbered, ToWorker};
+use dagmar_common::time::BootTime;
 use dagmar_member::SHELL_STREAMS_FROM;
 
 /// One stream. Each end learns of a break by itself, after what arrived before it.
@@ -15,6 +16,22 @@ pub struct Stream {
     /// The end there still counts on it.
     pub leader_has_it: bool,
     pub worker_has_it: bool,
+    /// The machines at its two ends.
+    pub node: usize,
+    pub worker: usize,
+    /// When what is on its way to either end arrives.
+    pub leader_hears_at: Option<BootTime>,
+    pub worker_hears_at: Option<BootTime>,
+}
+
+impl Stream {
+    pub fn has_for_leader(&self) -> bool {
+        self.leader_has_it && (self.is_broken || !self.to_leader.is_empty())
+    }
+
+    pub fn has_for_worker(&self) -> bool {
+        self.worker_has_it && (self.is_broken || !self.to_worker.is_empty())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -25,11 +42,21 @@ pub struct Streams {
 
 impl Streams {
     pub fn open(&mut self) -> StreamNo {
-        self.opened += 1;
-        let number = StreamNo(SHELL_STREAMS_FROM + self.opened);
-        let stream = Stream { leader_has_it: true, worker_has_it: true, ..Stream::default() };
+        self.open_between(0, 0)
+    }
+
+    pub fn open_between(&mut self, node: usize, worker: usize) -> StreamNo {
+        let number = self.number();
+        let (leader_has_it, worker_has_it) = (true, true);
+        let stream = Stream { leader_has_it, worker_has_it, node, worker, ..Stream::default() };
         self.all.insert(number, stream);
         number
+    }
+
+    /// Of a stream that goes through no network.
+    pub fn number(&mut self) -> StreamNo {
+        self.opened += 1;
+        StreamNo(SHELL_STREAMS_FROM + self.opened)
     }
 
     /// What is under way beyond `to_leader` and `to_worker` messages never arrives.

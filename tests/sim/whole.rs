@@ -14,8 +14,8 @@ use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Command, Payload, Submit};
 use dagmar_coordinator_core::stored;
 
-use crate::cluster::Cluster;
 use crate::faults::Climate;
+use crate::hosts::Cluster;
 use crate::lease::{Loud, live, number_from, some_workers};
 use crate::random::Random;
 

@@ -8,6 +8,16 @@ use dagmar_worker_core::{Agent, Identity, Input, Now, Output};
 use crate::executor::{Executor, wall};
 use crate::random::Random;
 
+/// What of a worker's host ends at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// Its supervisor, and the processes of that, live on.
+    Daemon,
+    Supervisor,
+    /// Also of what was recorded and not synced, some.
+    Power,
+}
+
 pub struct Worker {
     pub id: WorkerId,
     pub cpu_millis: u32,
@@ -21,6 +31,8 @@ pub struct Worker {
     pub keeps: bool,
     /// It never comes back.
     pub is_gone: bool,
+    /// Tells the lives of two hosts with one name apart.
+    salt: u64,
     inputs: Vec<Input>,
 }
 
@@ -35,6 +47,7 @@ impl Worker {
             executor: Executor::default(),
             keeps,
             is_gone: false,
+            salt: 0,
             inputs: Vec::new(),
         };
         worker.starts();
@@ -68,10 +81,9 @@ impl Worker {
     /// A new life: the number is durable before anything is said.
     pub fn starts(&mut self) {
         self.incarnation.number += 1;
-        self.incarnation.nonce = self.incarnation.number * 7_919 + self.id.0 as u64;
-        let mut agent = Agent::new(self.identity());
-        agent.remember(self.executor.found());
-        self.agent = Some(agent);
+        let nonce = self.incarnation.number * 7_919 + self.id.0 as u64;
+        self.incarnation.nonce = nonce ^ self.salt;
+        self.agent = Some(self.agent_of_found());
     }
 
     /// What its stream was, so that the other end can be told.
@@ -84,6 +96,45 @@ impl Worker {
             self.executor.all_dies();
         }
         self.stream.take()
+    }
+
+    /// Of its host, some die with it.
+    pub fn dies_of(&mut self, death: Death, random: &mut Random) -> Option<StreamNo> {
+        self.agent = None;
+        self.inputs.clear();
+        match death {
+            Death::Daemon => self.executor.daemon_dies(),
+            Death::Supervisor => self.executor.supervisor_dies(),
+            Death::Power => self.executor.loses_power(random),
+        }
+        self.stream.take()
+    }
+
+    /// A copy of its directory comes to life elsewhere: the same name and number.
+    pub fn clone_of(other: &Worker, salt: u64) -> Self {
+        let mut twin = Worker::new(0, other.cpu_millis, true);
+        (twin.id, twin.salt) = (other.id, salt);
+        let nonce = other.incarnation.nonce ^ salt;
+        twin.incarnation = Incarnation { number: other.incarnation.number, nonce };
+        twin.executor.habits = other.executor.habits;
+        twin.executor.copies(&other.executor);
+        twin.agent = Some(twin.agent_of_found());
+        twin
+    }
+
+    /// Under a fresh id, with a new agent; what runs on the host was answered for.
+    pub fn rejoins(&mut self, number: u64) -> Option<StreamNo> {
+        self.id = WorkerId(1_000 + u128::from(number));
+        self.incarnation = Incarnation { number: 1, nonce: number };
+        self.inputs.clear();
+        self.agent = Some(self.agent_of_found());
+        self.stream.take()
+    }
+
+    fn agent_of_found(&self) -> Agent {
+        let mut agent = Agent::new(self.identity());
+        agent.remember(self.executor.found());
+        agent
     }
 
     pub fn connected(&mut self, stream: StreamNo, born_ready: Option<Session>) {

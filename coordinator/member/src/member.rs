@@ -235,7 +235,7 @@ impl<T, L> Member<T, L> {
 
     /// When it is to be asked for outputs although nothing happens.
     pub fn wakes_at(&self, now: BootTime) -> BootTime {
-        let (leading, waits) = (self.leading.as_ref(), self.writing || self.is_full);
+        let (leading, waits) = (self.leading.as_ref(), self.is_held_up());
         let leading = leading.map(|leading| leading.wakes_at(&self.state, now, waits));
         leading.map_or(self.next_tick, |at| at.min(self.next_tick))
     }

@@ -261,6 +261,20 @@ fn who_waits_hears_of_a_lost_leadership_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn what_is_asked_while_a_leadership_is_handed_over_in_vain_is_not_lost() {
+    let mut house = House::new(&[A, B, C]);
+    house.silent.insert(B);
+    house.of(A).transfer(B);
+    house.of(A).propose(cancel(1), None);
+    house.of(A).propose(cancel(2), Some(2));
+    house.flow();
+    assert!(house.of(A).leads() && house.replies.is_empty(), "nobody else leads yet");
+    house.ticks(30);
+    assert!(house.of(A).leads(), "B never answered");
+    assert!(matches!(house.replies[&2], Reply::Refused(_)), "{:?}", house.replies);
+}
+
+#[test]
 fn what_the_log_has_no_room_for_waits_and_is_not_lost() {
     let mut house = House::new(&[A, B, C]);
     house.silent.extend([B, C]);

@@ -197,13 +197,18 @@ impl<T, L> Member<T, L> {
     /// is long and nobody works, more turns of it share the write: as many as are applied while
     /// one is written. An outcome would have to wait for all of them.
     fn propose_next(&mut self) {
-        if self.writing || self.is_full {
+        if self.is_held_up() {
             return;
         }
         let mut turns = if self.state.has_leases() { 1 } else { self.pace.turns() };
         while self.propose_one() && self.state.has_agenda() && turns > 1 {
             turns -= 1;
         }
+    }
+
+    /// What waits to be proposed waits for something else than the time.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.writing || self.is_full || self.replica.hands_over()
     }
 
     fn propose_one(&mut self) -> bool {

@@ -250,6 +250,11 @@ impl Replica {
         }
     }
 
+    /// It leads and proposes nothing: either another leads soon, or it goes on after a while.
+    pub fn hands_over(&self) -> bool {
+        self.leads() && self.node.raft.lead_transferee.is_some()
+    }
+
     pub fn leads(&self) -> bool {
         self.node.raft.state == StateRole::Leader
     }

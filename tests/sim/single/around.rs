@@ -11,12 +11,12 @@ use dagmar_member::{FromStream, Now, SnapshotRule};
 use dagmar_worker_core::{Input, Output};
 
 use super::faults::Fuse;
-use super::history::History;
 use super::ledger::Ledger;
 use crate::disk::Disk;
 use crate::executor;
+use crate::history::History;
+use crate::judge::Entry;
 use crate::judge::Judge;
-use crate::leading::Entry;
 use crate::random::Random;
 use crate::streams::Streams;
 use crate::working::Worker;

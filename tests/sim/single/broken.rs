@@ -19,8 +19,8 @@ use super::ledger::{Ledger, holds_outcomes, nodes_of};
 use super::world::World;
 use super::{agree, life, weather};
 use crate::executor::outcome;
+use crate::judge::Entry;
 use crate::judge::Judge;
-use crate::leading::Entry;
 use crate::working::Worker;
 
 /// A state, and the ledger of what was applied to it.

@@ -11,7 +11,7 @@ use dagmar_coordinator_core::stored;
 
 use super::around::{Around, Ticket};
 use super::host::Host;
-use super::pipelines::{GIVEN, Gallery};
+use crate::pipelines::{GIVEN, Gallery};
 use crate::random::Random;
 
 /// More runs at once would only wait for each other.

@@ -38,7 +38,9 @@ impl Host {
         around.ledger.recovered(last);
         around.note(|| format!("starts from snapshot {base} and log {last}"));
         let state = match chunks {
-            Some(chunks) => State::restore(&chunks).expect("a durable snapshot can be read"),
+            Some(chunks) => {
+                State::restore(chunks.as_slice()).expect("a durable snapshot can be read")
+            }
             None => State::new(),
         };
         let (seed, boot_nonce) = (around.random.next(), around.random.next());

@@ -6,10 +6,8 @@ mod around;
 mod broken;
 mod clients;
 mod faults;
-mod history;
 mod host;
 mod ledger;
-mod pipelines;
 mod world;
 
 use dagmar_common::time::Span;

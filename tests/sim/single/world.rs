@@ -2,14 +2,15 @@
 
 use dagmar_common::time::{BootTime, Span};
 use dagmar_member::SnapshotRule;
+use dagmar_replica::Recovered;
 
 use super::around::{Around, HANGS, Home};
 use super::clients::Clients;
 use super::faults::{Climate, Died, Fault, POINTS, Point};
 use super::host::{Host, REPLICA, chunks};
-use super::pipelines::WRITTEN;
 use crate::disk::{Crash, Disk, Moment, Progress};
 use crate::executor::Habits;
+use crate::pipelines::WRITTEN;
 use crate::random::Random;
 use crate::working::Worker;
 
@@ -61,7 +62,8 @@ impl World {
         worker.executor.habits = Habits { millis: random.pick(millis), writes: &WRITTEN };
         let climate = Climate::draw(&mut random);
         let clients = Clients::new(2 + random.below(4) as u64, random.pick(&[10, 20, 50, 100]));
-        let mut around = Around::new(home, worker, Disk::new(REPLICA), random);
+        let mut around =
+            Around::new(home, worker, Disk::new(Recovered::bootstrap(&[REPLICA])), random);
         let random = &mut around.random;
         around.entry_takes = Span(random.pick(&[0, 20, 200]));
         around.snapshots = SnapshotRule {
@@ -212,6 +214,7 @@ impl World {
                 Progress::Passed(moment) => around.fuse.passes(Point::OnDisk(moment))?,
                 Progress::Persisted(token) => host.persisted(token, around),
                 Progress::Saved(meta, bytes) => host.saved(meta, bytes),
+                Progress::Received(..) => panic!("nobody sends a snapshot"),
             }
         }
         self.clients.turn(Some(host), around);

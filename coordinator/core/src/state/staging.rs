@@ -51,13 +51,14 @@ pub(crate) enum NotTaken {
 }
 
 impl Staging {
-    /// A chunk that is there already is taken for granted, so that repeats do no harm.
+    /// Of a chunk only what is not there yet is taken: repeats do no harm, and nor does somebody
+    /// who began in pieces of another size and went away.
     pub fn add(
         &mut self,
         now: LogTime,
         (digest, part): (Digest, Part),
         (offset, total): (u64, u64),
-        bytes: Vec<u8>,
+        mut bytes: Vec<u8>,
     ) -> Result<(), NotTaken> {
         if !self.blobs.contains_key(&digest) {
             let held: u64 = self.blobs.values().map(|blob| blob.total).sum();
@@ -71,9 +72,10 @@ impl Staging {
         if end <= blob.have {
             return Ok(());
         }
-        if offset != blob.have || end > blob.total || (part, total) != (blob.part, blob.total) {
+        if offset > blob.have || end > blob.total || (part, total) != (blob.part, blob.total) {
             return Err(NotTaken::Gap);
         }
+        bytes.drain(..(blob.have - offset) as usize);
         blob.add(bytes);
         Ok(())
     }

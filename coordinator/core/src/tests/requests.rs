@@ -104,6 +104,26 @@ fn what_was_staged_is_judged_the_same_whoever_still_holds_the_graph() {
 }
 
 #[test]
+fn what_somebody_began_to_stage_in_other_pieces_holds_nobody_up() {
+    let drawn = draw(&[stub("a").next("b"), stub("b")]);
+    let bytes = graph::encode(&drawn);
+    let (digest, total) = (Digest::of(&bytes), bytes.len() as u64);
+    let mut world = World::new(1);
+    let stage = |from: usize, to: usize| {
+        let (part, offset) = (Part::Graph, from as u64);
+        Command::Stage { part, digest, offset, total, bytes: bytes[from..to].to_vec() }
+    };
+    assert_eq!(world.apply(vec![stage(0, 7)]), [Reply::Done]);
+    let gap = Reply::Refused(Refusal::NotStaged);
+    assert_eq!(world.apply(vec![stage(8, bytes.len())]), [gap]);
+    let rest = vec![stage(0, 20), stage(20, bytes.len())];
+    assert_eq!(world.apply(rest), [Reply::Done, Reply::Done]);
+    let mut submit = world.submission("staged", &drawn, &[]);
+    submit.graph = Payload::Staged(digest);
+    assert_eq!(world.apply(vec![Command::Submit(submit)]), [submitted("staged", 1)]);
+}
+
+#[test]
 fn a_million_stubs_delay_another_run_by_no_entry() {
     let steps = many();
     let mut world = World::new(1);

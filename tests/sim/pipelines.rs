@@ -110,6 +110,12 @@ fn task(text: &mut String, indent: usize, random: &mut Random) {
     if random.chance(1, 6) {
         line(text, indent, &format!("timeout: {}s", 1 + random.below(4)));
     }
+    if random.chance(1, 8) {
+        line(text, indent, "exclusive: true");
+    }
+    if random.chance(1, 8) {
+        line(text, indent, "idempotent: false");
+    }
     let cpus = random.pick(&["0.25", "1", "1", "2"]);
     line(text, indent, &format!("resources: {{cpus: {cpus}}}"));
 }

@@ -1,0 +1,202 @@
+//! The whole: one replica or three on model disks, workers, clients, and a network between them.
+//!
+//! `DAGMAR_SEEDS=2000 cargo test -p dagmar-tests --test sim cluster -- --nocapture` sees more.
+
+mod air;
+mod clients;
+mod clock;
+mod fuse;
+mod host;
+mod machine;
+mod network;
+mod node;
+mod promises;
+mod requests;
+mod station;
+mod weather;
+mod witness;
+mod world;
+
+use dagmar_common::time::Span;
+use rustix::time::{ClockId, clock_gettime};
+
+use self::fuse::POINTS;
+use self::world::World;
+use crate::kept;
+use crate::lease::number_from;
+use crate::random::Random;
+
+const SEEDS: u64 = 24;
+
+/// How long the weather of a seed lasts.
+fn weather(seed: u64) -> Span {
+    Span::from_secs(Random::new(!seed).pick(&[60, 120, 240, 600]))
+}
+
+fn life(seed: u64, is_loud: bool) -> World {
+    let world = World::new(seed);
+    let mut world = if is_loud { world.is_loud() } else { world };
+    world.live(weather(seed));
+    world
+}
+
+/// A seed that fails says how it is lived again.
+fn told_life(seed: u64) -> World {
+    match std::panic::catch_unwind(|| life(seed, false)) {
+        Ok(world) => world,
+        Err(why) => {
+            println!(
+                "seed {seed} fails; `DAGMAR_SEED={seed} cargo test -p dagmar-tests --test sim \
+                 cluster::one_life -- --nocapture` tells its history"
+            );
+            std::panic::resume_unwind(why);
+        }
+    }
+}
+
+#[test]
+fn many_lives() {
+    let seeds = number_from("DAGMAR_SEEDS").unwrap_or(SEEDS);
+    let first = number_from("DAGMAR_FIRST_SEED").unwrap_or(0);
+    let began = processor_seconds();
+    let mut sum = Sum::default();
+    for seed in first..first + seeds {
+        sum.add(&told_life(seed));
+    }
+    sum.tell(seeds, processor_seconds() - began);
+    if seeds >= SEEDS {
+        sum.saw_everything(seeds);
+    }
+}
+
+#[derive(Default)]
+struct Sum {
+    time: u64,
+    faults: u64,
+    crashes: u64,
+    swaps: u64,
+    partitions: u64,
+    reigns: u64,
+    installs: u64,
+    halts: u64,
+    clones: u64,
+    rejoined: u64,
+    refused: u64,
+    saves: u64,
+    commands: u64,
+    repeated: u64,
+    hashed: u64,
+    records: u64,
+    answers: u64,
+    looks: u64,
+    staged: u64,
+    redirects: u64,
+    seen: usize,
+    outcomes: u64,
+    deaths: [u64; POINTS.len()],
+}
+
+impl Sum {
+    fn add(&mut self, world: &World) {
+        let World { air, served, nodes, .. } = world;
+        let told = &air.told;
+        self.time += told.time.0;
+        self.faults += told.faults;
+        self.crashes += told.crashes;
+        self.swaps += told.swaps;
+        self.partitions += told.partitions;
+        self.reigns += told.reigns;
+        self.installs += told.installs;
+        self.halts += told.halts;
+        self.clones += told.clones;
+        self.rejoined += told.rejoined;
+        self.refused += told.refused;
+        self.saves += told.saves;
+        self.commands += air.witness.commands;
+        self.repeated += air.witness.repeated;
+        self.hashed += air.witness.hashed;
+        self.records += air.promises.records;
+        self.answers += served.answers;
+        self.looks += served.looks;
+        self.staged += served.staged;
+        self.redirects += served.redirects;
+        self.seen += air.seen.len();
+        self.outcomes += air.judge.outcomes;
+        for node in nodes {
+            let deaths = node.machine.fuse.deaths;
+            self.deaths.iter_mut().zip(deaths).for_each(|(sum, one)| *sum += one);
+        }
+    }
+
+    fn tell(&self, seeds: u64, took: f64) {
+        let Sum { faults, crashes, swaps, partitions, halts, clones, rejoined, .. } = self;
+        let Sum { reigns, installs, saves, refused, .. } = self;
+        let Sum { commands, repeated, hashed, records, outcomes, .. } = self;
+        let Sum { answers, looks, staged, redirects, seen, .. } = self;
+        let (hours, seconds) = (self.time as f64 / 3.6e9, self.time as f64 / 1e6);
+        let speed = seconds / took;
+        println!(
+            "{seeds} seeds, {hours:.2} simulated hours, {speed:.0} of them an hour of one core"
+        );
+        println!(
+            "{faults} faults: {crashes} crashes, {partitions} partitions, {swaps} swaps, {halts} \
+             disks that hung, {clones} copies of workers ({rejoined} joined again)"
+        );
+        println!(
+            "{reigns} leaderships, {saves} snapshots written, {installs} sent and installed, \
+             {refused} messages of replicas refused"
+        );
+        println!(
+            "{answers} requests answered, {staged} of them staged, {redirects} sent on to the \
+             leader; {looks} looks; {seen} of all in histories that an order explains"
+        );
+        println!(
+            "{commands} commands, {outcomes} outcomes, {records} runs recorded; {repeated} entries \
+             held against the witness's, {hashed} whole states"
+        );
+        println!(
+            "{:.1} commands a second; a fault every {:.1} s",
+            *commands as f64 / seconds,
+            seconds / *faults as f64
+        );
+        for (point, deaths) in POINTS.iter().zip(self.deaths) {
+            println!("{deaths:>8} deaths at {point:?}");
+        }
+    }
+
+    /// What never happened was never tested.
+    fn saw_everything(&self, seeds: u64) {
+        for (point, deaths) in POINTS.iter().zip(self.deaths) {
+            assert!(deaths > 0, "nobody died at {point:?}");
+        }
+        assert!(self.records > seeds, "the weather is too bad for work");
+        let rare = [self.halts, self.staged, self.installs, self.clones, self.rejoined];
+        assert!(rare.iter().all(|times| *times > 0), "{rare:?}");
+    }
+}
+
+/// Of this thread: others on the machine do not count.
+fn processor_seconds() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+#[test]
+fn seeds_that_once_found_something() {
+    for (seed, _) in kept::CLUSTER {
+        told_life(seed);
+    }
+}
+
+#[test]
+fn one_life() {
+    let asked = number_from("DAGMAR_SEED");
+    let seed = asked.unwrap_or(1);
+    agree(&life(seed, asked.is_some()), &life(seed, false));
+}
+
+/// Two lives of one seed are one history.
+fn agree(first: &World, again: &World) {
+    let digest = |world: &World| world.air.history.digest();
+    assert_eq!(digest(first), digest(again), "the same seed gives another history");
+}
