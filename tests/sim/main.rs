@@ -11,7 +11,12 @@ mod leading;
 mod lease;
 mod linear;
 mod model;
+#[cfg(dagmar_mutants)]
+mod mutants;
 mod random;
+#[cfg(dagmar_mutants)]
+mod replicas;
+mod scenario;
 mod single;
 mod streams;
 mod whole;

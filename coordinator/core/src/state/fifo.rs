@@ -31,7 +31,7 @@ impl<T, const ROWS: usize> Fifo<T, ROWS> {
         }
         let rows = ROWS as u64;
         let page = (number / rows - self.first / rows) as usize;
-        Some(&self.pages[page].row((number % rows) as usize))
+        Some(self.pages[page].row((number % rows) as usize))
     }
 
     pub fn first(&self) -> Option<&T> {
