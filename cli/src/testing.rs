@@ -86,6 +86,7 @@ pub fn graph() -> Graph {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Default::default(),
     };
     let mut root = SectionBuilder::default();
     let extract = root.node("extract", NodeKind::Task(TaskNo(0)), true);

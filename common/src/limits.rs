@@ -102,6 +102,13 @@ pub const LEADER_SILENT_AFTER: Span = Span::from_secs(15);
 pub const HEARTBEATS_LATE: Span = Span::from_secs(10);
 /// A worker whose stream broke is suspended unless it is back with a hello within this time.
 pub const HELLO_BACK_WITHIN: Span = Span::from_secs(2);
+/// How long an acknowledged heartbeat lets exclusive trials run, from when it was sent: 30 s less
+/// what clocks may differ (1 %) and the time to stop them, pauses included (7 s).
+pub const EXCLUSIVE_FOR: Span = Span::from_millis(30_000 * 99 / 100 - 7_000);
+/// With less left an exclusive trial is not begun.
+pub const EXCLUSIVE_LEFT_MIN: Span = Span::from_secs(1);
+/// A supervisor whose daemon is gone, and that is to wait for another, waits so long.
+pub const DISCONNECTED_MAX: Span = Span::from_secs(24 * 3_600);
 /// Heartbeats wait so long for one quorum round that confirms them all.
 pub const QUORUM_ROUND_EVERY: Span = Span::from_millis(250);
 /// A quorum round without an answer is begun anew after this time.

@@ -167,6 +167,7 @@ impl<B: Brain> Cluster<B> {
     pub fn worker_turn(&mut self, at: usize) {
         let mut outputs = Vec::new();
         self.workers[at].turn(self.now, &mut self.random, &mut outputs);
+        self.judge.exclusive(self.workers.iter().flat_map(|worker| worker.executor.exclusive()));
         for output in outputs {
             match output {
                 worker::Output::Send { stream, message } => {
@@ -185,7 +186,10 @@ impl<B: Brain> Cluster<B> {
                     self.note(|| format!("w{at} stops {fence}: {why:?}"));
                     self.stopped(at, fence, why);
                 }
-                worker::Output::Run(_) | worker::Output::Forget(_) | worker::Output::Rejoin => {}
+                worker::Output::Run(_)
+                | worker::Output::Deadline(_)
+                | worker::Output::Forget(_)
+                | worker::Output::Rejoin => {}
             }
         }
     }
@@ -251,6 +255,9 @@ impl<B: Brain> Cluster<B> {
         self.now = self.now + span;
         for at in 0..self.workers.len() {
             self.workers[at].executor.advance(self.now, &mut self.random);
+            for (attempt, fence) in self.workers[at].executor.ran_once.drain(..) {
+                self.judge.ran_once(attempt, fence);
+            }
             self.worker_turn(at);
         }
         self.leader_turn();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use dagmar_common::graph::Care;
 use dagmar_common::ids::{Fence, RunNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome, Output, OutputWay, Start};
 use dagmar_common::time::{BootTime, Span, WallTime};
@@ -16,9 +17,13 @@ use crate::random::Random;
 struct Process {
     run: RunNo,
     path: Arc<str>,
+    attempt: u32,
+    care: Care,
     began: Option<BootTime>,
     ends: BootTime,
     stopped: Option<Stop>,
+    /// Stopped at its deadline: its daemon did not ask for it.
+    overdue: bool,
 }
 
 /// What the host's disk keeps of one fence.
@@ -41,7 +46,16 @@ pub struct Executor {
     pub events: Vec<Input>,
     /// How long processes take, in milliseconds, and what they may write.
     pub habits: Habits,
+    /// Until when exclusive processes may live; the supervisor holds it.
+    deadline: Option<BootTime>,
+    /// In the process of its only coordinator there is none.
+    pub is_endless: bool,
+    /// Processes of trials that may run once, which did run since somebody looked.
+    pub ran_once: Vec<(Attempt, Fence)>,
 }
+
+/// Run, path and attempt: what has one outcome.
+pub type Attempt = (RunNo, Arc<str>, u32);
 
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
@@ -62,13 +76,19 @@ impl Executor {
         let record = Record { run, path: path.clone(), cpu_millis, exit: None };
         self.records.insert(start.fence, record);
         let lasts = random.pick(self.habits.millis) + random.below(50) as u64;
-        let ends = now + Span::from_millis(lasts);
-        let process = Process { run, path, began: None, ends, stopped: None };
+        // Longer than a worker may be away: what is exclusive then meets its deadline.
+        let is_long = start.task.care.exclusive && random.chance(1, 4);
+        let ends = now + Span::from_millis(lasts) + Span::from_secs(if is_long { 100 } else { 0 });
+        let (attempt, care) = (start.name.attempt, start.task.care);
+        let process =
+            Process { run, path, attempt, care, began: None, ends, stopped: None, overdue: false };
         let twin =
             self.processes.values().find(|other| (other.run, &other.path) == (run, &process.path));
         assert!(twin.is_none(), "{} of {run} begins beside an older process of it", process.path);
         assert!(self.spawned.insert(start.fence), "fence {} is started twice", start.fence);
-        if random.chance(1, 40) {
+        let has_time = self.deadline.is_some_and(|at| now + Span::from_secs(1) <= at);
+        let is_late = care.exclusive && !self.is_endless && !has_time;
+        if is_late || random.chance(1, 40) {
             self.events.push(Input::ProcessNotStarted { fence: start.fence });
             return;
         }
@@ -82,6 +102,16 @@ impl Executor {
         process.ends = process.ends.min(ends);
     }
 
+    pub fn holds(&mut self, deadline: BootTime) {
+        self.deadline = self.deadline.max(Some(deadline));
+    }
+
+    /// Run and path of each exclusive trial that has a process here, for the judge.
+    pub fn exclusive(&self) -> impl Iterator<Item = (RunNo, &Arc<str>)> {
+        let exclusive = self.processes.values().filter(|process| process.care.exclusive);
+        exclusive.map(|process| (process.run, &process.path))
+    }
+
     pub fn forget(&mut self, fences: &[Fence]) {
         fences.iter().for_each(|fence| {
             self.records.remove(fence);
@@ -90,6 +120,16 @@ impl Executor {
 
     /// Everything up to `now` happens.
     pub fn advance(&mut self, now: BootTime, random: &mut Random) {
+        if self.deadline.is_some_and(|at| at <= now) {
+            let late = self.processes.values_mut().filter(|process| process.care.exclusive);
+            for process in late.filter(|process| process.stopped != Some(Stop::NotLeased)) {
+                // As a kill: the supervisor reports it stopped by us, so no outcome.
+                process.stopped = Some(Stop::NotLeased);
+                process.overdue = true;
+                let ends = now + Span::from_millis(random.pick(&[1, 100, 2_500]));
+                process.ends = process.ends.min(ends);
+            }
+        }
         let due = |process: &Process| process.ends <= now;
         let ended: Vec<Fence> = self
             .processes
@@ -100,6 +140,10 @@ impl Executor {
         for (fence, process) in &mut self.processes {
             if process.began.is_none() && process.stopped.is_none() && random.chance(2, 3) {
                 process.began = Some(now);
+                if process.care.once {
+                    let attempt = (process.run, process.path.clone(), process.attempt);
+                    self.ran_once.push((attempt, *fence));
+                }
                 self.events.push(Input::ProcessStarted { fence: *fence, at: wall(now) });
             }
         }
@@ -114,7 +158,11 @@ impl Executor {
             self.events.push(Input::ProcessNotStarted { fence });
             return;
         }
-        if process.stopped == Some(Stop::NotLeased) && random.chance(1, 2) {
+        if process.care.once && process.began.is_none() {
+            self.ran_once.push(((process.run, process.path, process.attempt), fence));
+        }
+        let is_ours = process.stopped == Some(Stop::NotLeased);
+        if process.overdue || is_ours && random.chance(1, 2) {
             self.events.push(Input::ProcessStopped { fence });
             return;
         }
@@ -150,7 +198,10 @@ impl Executor {
 
     /// When the next of its processes changes.
     pub fn wakes_at(&self) -> Option<BootTime> {
-        self.processes.values().map(|process| process.ends).min()
+        let ends = self.processes.values().map(|process| process.ends).min();
+        let mut exclusive = self.processes.values().filter(|process| process.care.exclusive);
+        let deadline = exclusive.any(|process| !process.overdue).then_some(self.deadline);
+        ends.into_iter().chain(deadline.flatten()).min()
     }
 
     /// The daemon is gone, and with it what it had not heard and what had not begun.

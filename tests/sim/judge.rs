@@ -10,10 +10,8 @@ use dagmar_coordinator_core::effect::Effect;
 use dagmar_coordinator_core::leader::Closing;
 use dagmar_worker_core::Leaving;
 
+use crate::executor::Attempt;
 use crate::leading::Entry;
-
-/// Run, path and attempt: what has one outcome.
-type Attempt = (RunNo, Arc<str>, u32);
 
 #[derive(Debug, Default)]
 pub struct Judge {
@@ -21,6 +19,7 @@ pub struct Judge {
     recorded: BTreeMap<Attempt, Outcome>,
     succeeded: BTreeSet<(RunNo, Arc<str>)>,
     answered: BTreeSet<Fence>,
+    ran_once: BTreeMap<Attempt, Fence>,
     pub outcomes: u64,
 }
 
@@ -33,6 +32,20 @@ impl Judge {
         let attempt = (name.run, name.path.clone(), name.attempt);
         let before = self.attempts.insert(start.fence, attempt.clone());
         assert!(before.is_none_or(|before| before == attempt), "fence {} twice", start.fence);
+    }
+
+    /// Whatever host they are on, at one moment.
+    pub fn exclusive<'a>(&self, alive: impl Iterator<Item = (RunNo, &'a Arc<str>)>) {
+        let mut seen = BTreeSet::new();
+        for one in alive {
+            assert!(seen.insert(one), "{one:?} is exclusive and has two processes");
+        }
+    }
+
+    /// A process of a trial that may run once, did.
+    pub fn ran_once(&mut self, attempt: Attempt, fence: Fence) {
+        let before = self.ran_once.insert(attempt.clone(), fence);
+        assert_eq!(before, None, "{attempt:?} is started twice, the second time as {fence}");
     }
 
     pub fn applied(&mut self, entry: &Entry<'_>) {

@@ -50,7 +50,9 @@ impl Model {
             let function = cpu.map_or(Function::Noop, |_| Function::Process(Line::Words(words)));
             let resources = cpu.map_or(Resources::default(), |cpu_millis| Resources { cpu_millis });
             let (max_attempts, backoff, time_limit) = (1, None, None);
-            let task = Arc::new(Task { function, max_attempts, backoff, time_limit, resources });
+            let care = Default::default();
+            let task = Task { function, max_attempts, backoff, time_limit, resources, care };
+            let task = Arc::new(task);
             Trial { task, lease: None, latest: Fence(0), ended: None }
         };
         Model { trials: trials.into_iter().map(trial).collect(), ..Model::default() }
@@ -68,7 +70,7 @@ impl Model {
             }
             Command::Cancel { .. } => self.cancel(effects),
             Command::Hello(hello) => self.hello(index, hello, effects),
-            Command::WorkerReady { worker, session } => {
+            Command::WorkerReady { worker, session, .. } => {
                 if let Some(at) = self.number_of(*worker) {
                     self.workers[at].ready = Some(*session);
                     self.workers[at].ready_at = index;
@@ -95,7 +97,7 @@ impl Model {
                     effects.push(answer(at, outcome.fence, recorded));
                 }
             }
-            Command::Returned { worker, returned } => {
+            Command::Returned { worker, returned, .. } => {
                 let Some(at) = self.number_of(*worker) else { return };
                 for one in returned {
                     let mine = Some((one.fence, WorkerNo(at as u32)));
@@ -276,6 +278,7 @@ impl Facts for Model {
             number: WorkerNo(at as u32),
             incarnation: worker.hello.incarnation,
             ready: worker.ready,
+            is_removed: false,
             lost_at: (worker.ready.is_none() && holds).then_some(lost),
         })
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dagmar_common::graph::{
-    self, Backoff, Command as Line, EdgeKind, Function, Graph, NodeKind, Resources, SectionBuilder,
-    Task,
+    self, Backoff, Care, Command as Line, EdgeKind, Function, Graph, NodeKind, Resources,
+    SectionBuilder, Task,
 };
 use dagmar_common::ids::{NodeNo, RequestId, RunId, TaskNo};
 use dagmar_common::time::Span;
@@ -20,6 +20,16 @@ use crate::lease::{Loud, live, number_from, some_workers};
 use crate::random::Random;
 
 const SEEDS: u64 = 1_000;
+
+/// Half of all tasks may be run anywhere, at any time.
+const CARES: [Care; 6] = [
+    Care { exclusive: false, once: false },
+    Care { exclusive: false, once: false },
+    Care { exclusive: false, once: false },
+    Care { exclusive: true, once: false },
+    Care { exclusive: false, once: true },
+    Care { exclusive: true, once: true },
+];
 
 fn cluster(seed: u64) -> Cluster<State> {
     let mut random = Random::new(seed);
@@ -56,6 +66,7 @@ fn task(random: &mut Random) -> Task {
         backoff: random.chance(1, 2).then_some(backoff),
         time_limit: None,
         resources: Resources { cpu_millis: random.pick(&[250, 1_000, 1_000]) },
+        care: random.pick(&CARES),
     }
 }
 

@@ -88,6 +88,7 @@ impl Worker {
 
     pub fn connected(&mut self, stream: StreamNo, born_ready: Option<Session>) {
         self.stream = Some(stream);
+        self.executor.is_endless |= born_ready.is_some();
         self.inputs.push(Input::Connected { stream, born_ready });
     }
 
@@ -105,6 +106,7 @@ impl Worker {
         for output in outputs {
             match output {
                 Output::Run(start) => self.executor.run(start, now, random),
+                Output::Deadline(at) => self.executor.holds(at),
                 Output::Forget(fences) => self.executor.forget(&fences),
                 Output::Stop { fence, why } => {
                     self.executor.stop(fence, why, now, random);

@@ -161,6 +161,7 @@ fn supervised(sizes: &Sizes, function: &Function) -> Result<()> {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Default::default(),
     });
     let (mut begun, mut ended) = (0, 0);
     let mut start = |count: usize| -> Result<()> {

@@ -1,10 +1,11 @@
-//! What this worker started and what of it has ended: appended, never fsynced, read after a crash.
+//! What this worker started and what of it has ended: appended, and read after a crash.
 //!
 //! It survives the death of every process; after the death of the host nothing of it is needed,
-//! for then no process is left. Version 1 of a record's body, little-endian: `1 | boot id 36
-//! bytes | mark 36 bytes` opens a supervisor; `2 | fence u64` is written before a start is asked
-//! for; `3 | fence u64 | pid u32 | microseconds since boot u64` when it began; `4 | fence u64`
-//! when nothing of it runs any more and the worker was answered for it.
+//! for then no process is left. Only the start of what may not run twice is fsynced. Version 1 of a
+//! record's body, little-endian: `1 | boot id 36 bytes | mark 36 bytes` opens a supervisor;
+//! `2 | fence u64` is written before a start is asked for; `3 | fence u64 | pid u32 | microseconds
+//! since boot u64` when it began; `4 | fence u64` when nothing of it runs any more and the worker
+//! was answered for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -138,6 +139,11 @@ impl Records {
         self.length += self.waiting.len() as u64;
         self.waiting.clear();
         Ok(())
+    }
+
+    /// Before a trial that may not run twice: after a loss of power somebody has to know of it.
+    pub fn sync(&self, is_careful: bool) -> io::Result<()> {
+        if is_careful { self.file.sync_data() } else { Ok(()) }
     }
 
     fn write_anew(&mut self) -> io::Result<()> {

@@ -103,6 +103,7 @@ impl Shell {
                 Output::Run(start) => self.orders.starts.push(start),
                 Output::Stop { fence, why: Stop::Cancelled } => self.orders.cancels.push(fence),
                 Output::Stop { fence, why: Stop::NotLeased } => self.orders.kills.push(fence),
+                Output::Deadline(at) => self.processes.hold(at),
                 Output::Forget(fences) => self.processes.forget(&fences),
                 // A worker of one process has nowhere else to join.
                 Output::Rejoin => {}

@@ -58,6 +58,7 @@ pub fn start(fence: u64, script: &str) -> Start {
             backoff: None,
             time_limit: None,
             resources: Resources::default(),
+            care: Default::default(),
         }),
         scope: Scope::default(),
     }

@@ -64,6 +64,7 @@ fn one_cpu(function: Function) -> Task {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Default::default(),
     }
 }
 

@@ -5,8 +5,8 @@ use thiserror::Error;
 
 use super::verify::VerifyError;
 use super::{
-    Assembly, Backoff, Command, Composite, CompositeMode, Function, Graph, NodeKind, Parameter,
-    ParameterKind, Resources, Section, Shell, Task,
+    Assembly, Backoff, Care, Command, Composite, CompositeMode, Function, Graph, NodeKind,
+    Parameter, ParameterKind, Resources, Section, Shell, Task,
 };
 use crate::ids::{Digest, SectionNo};
 use crate::time::Span;
@@ -123,6 +123,8 @@ fn task_to_wire(task: &Task) -> wire::Task {
         }),
         time_limit_micros: task.time_limit.map(|limit| limit.0),
         resources: Some(wire::Resources { cpu_millis: task.resources.cpu_millis }),
+        exclusive: task.care.exclusive,
+        once: task.care.once,
     }
 }
 
@@ -153,6 +155,7 @@ pub(super) fn task_from_wire(message: wire::Task) -> Result<Task, DecodeError> {
         }),
         time_limit: message.time_limit_micros.map(Span),
         resources: Resources { cpu_millis: resources.cpu_millis },
+        care: Care { exclusive: message.exclusive, once: message.once },
     })
 }
 

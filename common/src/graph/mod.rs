@@ -16,7 +16,7 @@ pub use assembly::Assembly;
 pub use build::SectionBuilder;
 pub use codec::{DecodeError, decode, encode};
 pub use node::{
-    Backoff, Command, Composite, CompositeMode, Function, NodeKind, Parameter, ParameterKind,
+    Backoff, Care, Command, Composite, CompositeMode, Function, NodeKind, Parameter, ParameterKind,
     Resources, Shell, Task,
 };
 pub use section::{EdgeKind, Edges, Section};

@@ -33,6 +33,7 @@ pub struct Task {
     /// From the start of one attempt, held by the supervisor.
     pub time_limit: Option<Span>,
     pub resources: Resources,
+    pub care: Care,
 }
 
 /// The wait before attempt n + 1: `first * 2^(n-1)`, at most `most`.
@@ -88,6 +89,23 @@ pub struct Resources {
 impl Default for Resources {
     fn default() -> Self {
         Resources { cpu_millis: 1_000 }
+    }
+}
+
+/// What a second process of the same trial would do harm to; nothing of it unless it is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Care {
+    /// `exclusive: true`: never two processes of it at once, anywhere. It is stopped rather than
+    /// left to run where its worker hears of nobody.
+    pub exclusive: bool,
+    /// `idempotent: false`: never started twice. Where nobody knows how far it came, it fails.
+    pub once: bool,
+}
+
+impl Care {
+    /// It may be started again at any time, beside itself too.
+    pub fn is_none(self) -> bool {
+        self == Care::default()
     }
 }
 

@@ -27,6 +27,7 @@ fn script(text: &str) -> Task {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Default::default(),
     }
 }
 

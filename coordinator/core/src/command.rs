@@ -1,7 +1,7 @@
 //! Everything that can change the state: the commands of the log, as values.
 
 use dagmar_common::ids::{
-    Digest, Fence, Incarnation, LogIndex, RequestId, RunId, Session, Term, WorkerId,
+    ClusterId, Digest, Fence, Incarnation, LogIndex, RequestId, RunId, Session, Term, WorkerId,
 };
 use dagmar_common::lease::{Held, Outcome, Returned};
 use dagmar_common::time::{LogTime, Span, WallTime};
@@ -47,8 +47,10 @@ pub enum Command {
     },
     /// A worker is known with this incarnation and these fences, or differs from what is known.
     Hello(WorkerHello),
+    /// Void for another incarnation, and for an older session than one that it had already.
     WorkerReady {
         worker: WorkerId,
+        incarnation: Incarnation,
         session: Session,
     },
     WorkerSuspended {
@@ -65,13 +67,28 @@ pub enum Command {
         worker: WorkerId,
         outcomes: Vec<Outcome>,
     },
+    /// Void for another incarnation: what an older one gives back may run with the newer one.
     Returned {
         worker: WorkerId,
+        incarnation: Incarnation,
         returned: Vec<Returned>,
     },
     /// The run's record is durable elsewhere; it leaves the state.
     Archived {
         run: RunId,
+    },
+    /// The worker gets nothing more and gives back what has not begun, until it is said otherwise.
+    Drain {
+        worker: WorkerId,
+        is_on: bool,
+    },
+    /// The worker will not come back under this id; its leases end.
+    RemoveWorker {
+        worker: WorkerId,
+    },
+    /// First of all in a cluster that was made from a backup.
+    Restored {
+        cluster: ClusterId,
     },
 }
 
@@ -131,7 +148,10 @@ impl Command {
                 | Command::Continue
                 | Command::WorkerReady { .. }
                 | Command::WorkerSuspended { .. }
-                | Command::Archived { .. } => 0,
+                | Command::Archived { .. }
+                | Command::Drain { .. }
+                | Command::RemoveWorker { .. }
+                | Command::Restored { .. } => 0,
                 Command::Stage { bytes, .. } => bytes.len(),
                 Command::Submit(submit) => {
                     submit.graph.weight()

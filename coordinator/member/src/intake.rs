@@ -42,6 +42,10 @@ impl<T> Intake<T> {
         self.waiting.is_empty() && self.paced.is_empty()
     }
 
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.waiting.iter().chain(&self.paced).map(|proposal| &proposal.command)
+    }
+
     /// Before everything that waits already, in this order.
     pub fn put_first(&mut self, commands: Vec<Command>) {
         for command in commands.into_iter().rev() {

@@ -110,6 +110,11 @@ impl Leading {
         });
     }
 
+    /// A command that a client gave: what it ends is not said to be well from here on.
+    pub fn is_proposed(&mut self, command: &Command) {
+        self.leader.is_proposed(command);
+    }
+
     /// A quorum agreed that this replica leads.
     pub fn confirmed(&mut self, round: u64, index: LogIndex) {
         self.inputs.push(Input::Confirmed { round, index });

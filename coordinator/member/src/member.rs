@@ -144,6 +144,9 @@ impl<T, L> Member<T, L> {
     /// Answered by [`Output::Reply`] when the command is durable and applied, or will not be
     /// here. Where another leads that is so at once.
     pub fn propose(&mut self, command: Command, ticket: Option<T>) {
+        if let Some(leading) = &mut self.leading {
+            leading.is_proposed(&command);
+        }
         self.intake.put(Proposal { command, ticket });
     }
 

@@ -272,6 +272,9 @@ impl<T, L> Member<T, L> {
         let leads = standing.role == Role::Leader;
         let mark = self.replica.status().last;
         self.leading = leads.then(|| Leading::new(standing.term, mark, self.lost_after));
+        if let Some(leading) = &mut self.leading {
+            self.intake.commands().for_each(|command| leading.is_proposed(command));
+        }
         self.is_full = false;
         self.reading.forget_rounds();
         self.outputs.push_back(Output::Standing(standing));

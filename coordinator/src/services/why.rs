@@ -90,6 +90,7 @@ fn lacks(lack: Lack, now: LogTime) -> String {
     match lack {
         Lack::Suspended { since } => format!("not heard of for {}", seconds(now, since)),
         Lack::Lost => "lost".to_owned(),
+        Lack::Draining => "gets no more work: it is being drained".to_owned(),
         Lack::TooSmall { cpu_millis } => format!("has {} in all", cpus(u64::from(cpu_millis))),
         Lack::Busy { free } => format!("has {} free", cpus(free)),
         Lack::Reserved => "kept for a step that has waited longer".to_owned(),

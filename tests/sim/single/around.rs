@@ -210,7 +210,7 @@ impl Around {
                 Output::Stop { fence, why } => {
                     self.note(|| format!("the worker stops {fence}: {why:?}"));
                 }
-                Output::Run(_) | Output::Forget(_) | Output::Rejoin => {}
+                Output::Run(_) | Output::Deadline(_) | Output::Forget(_) | Output::Rejoin => {}
             }
         }
     }

@@ -82,7 +82,9 @@ impl Book {
         let mut graph = Graph { name: "broken".into(), ..Graph::default() };
         let (function, resources) = (Function::Process(words), Resources::default());
         let (max_attempts, backoff, time_limit) = (1, None, None);
-        graph.tasks.push(Task { function, max_attempts, backoff, time_limit, resources });
+        let care = Default::default();
+        let task = Task { function, max_attempts, backoff, time_limit, resources, care };
+        graph.tasks.push(task);
         let mut section = SectionBuilder::default();
         section.node("a", NodeKind::Task(TaskNo(0)), true);
         graph.sections.push(section.finish());

@@ -61,7 +61,14 @@ fn main() {
 fn task() -> Arc<Task> {
     let resources = Resources::default();
     let (function, backoff, time_limit) = (Function::Noop, None, None);
-    Arc::new(Task { function, max_attempts: 1, backoff, time_limit, resources })
+    Arc::new(Task {
+        function,
+        max_attempts: 1,
+        backoff,
+        time_limit,
+        resources,
+        care: Default::default(),
+    })
 }
 
 fn start(fence: Fence, task: &Arc<Task>) -> Start {

@@ -47,18 +47,21 @@ impl Admission {
         self.aside.insert(start.fence, (trial, start));
     }
 
-    /// The first that may be handed over now.
-    pub fn next(&mut self) -> Option<Start> {
-        let most = u64::from(self.capacity_millis) * u64::from(1 + HANDED_AHEAD);
+    /// The first that `may` be handed over now; those that may not hold nobody back. One that
+    /// needs care is handed over only where it begins at once: what waited at a supervisor that
+    /// died may have begun, and a deadline may have passed meanwhile.
+    pub fn next(&mut self, may: impl Fn(&Start) -> bool) -> Option<Start> {
         let fits = |start: &Start| {
             let need = self.need(start.task.resources.cpu_millis);
+            let rounds = if start.task.care.is_none() { 1 + HANDED_AHEAD } else { 1 };
+            let most = u64::from(self.capacity_millis) * u64::from(rounds);
             need == 0 || self.handed_millis + need <= most
         };
-        let first = self.waiting.values().next()?;
+        let first = self.waiting.values().find(|start| may(start))?;
         let fence = if fits(first) {
             first.fence
         } else {
-            let mut free = self.waiting.values();
+            let mut free = self.waiting.values().filter(|start| may(start));
             free.find(|start| start.task.resources.cpu_millis == 0)?.fence
         };
         let start = self.waiting.remove(&fence)?;

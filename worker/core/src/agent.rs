@@ -10,7 +10,9 @@ use dagmar_common::lease::{
     Begun, Ending, ExitReason, FromWorker, Hello, HelloAnswer, Numbered, Outcome, Start, ToWorker,
     Verdict,
 };
-use dagmar_common::limits::{OUTCOME_BYTES_MAX, OUTCOMES_HELD_FOR};
+use dagmar_common::limits::{
+    EXCLUSIVE_FOR, EXCLUSIVE_LEFT_MIN, OUTCOME_BYTES_MAX, OUTCOMES_HELD_FOR,
+};
 use dagmar_common::time::{BootTime, WallTime};
 
 use crate::admission::Admission;
@@ -38,6 +40,16 @@ pub struct Now {
     pub wall: WallTime,
 }
 
+/// Until when exclusive processes may live here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifeline {
+    /// No heartbeat was acknowledged yet: none may begin.
+    Never,
+    Until(BootTime),
+    /// This worker is in the process of its only coordinator: they die together.
+    Endless,
+}
+
 /// One worker's side of the lease protocol, from its first hello to its last outcome.
 #[derive(Debug)]
 pub struct Agent {
@@ -47,6 +59,7 @@ pub struct Agent {
     held: Held,
     admission: Admission,
     said: Said,
+    lifeline: Lifeline,
     /// Since when outcomes wait to be said.
     held_since: Option<BootTime>,
     /// A newer incarnation is known: nothing new is begun.
@@ -66,6 +79,7 @@ impl Agent {
             held: Held::default(),
             admission,
             said: Said::default(),
+            lifeline: Lifeline::Never,
             held_since: None,
             stale: false,
             rejoins: false,
@@ -97,7 +111,9 @@ impl Agent {
         for input in inputs.drain(..) {
             self.take(input, out);
         }
-        while let Some(start) = self.admission.next() {
+        let lifeline = self.lifeline;
+        let may = |start: &Start| !start.task.care.exclusive || lifeline.reaches(now.boot);
+        while let Some(start) = self.admission.next(may) {
             if let Some(work) = self.held.get_mut(start.fence) {
                 work.phase = Phase::HANDED_OVER;
                 work.recorded = true;
@@ -150,6 +166,9 @@ impl Agent {
     /// From here on nothing is read from an older stream.
     fn connected(&mut self, number: StreamNo, born: Option<Session>, out: &mut Vec<Output>) {
         self.leave(Leaving::Replaced, out);
+        if born.is_some() {
+            self.lifeline = Lifeline::Endless;
+        }
         let mut stream = Stream::open(number, born, self.now.boot);
         let mut held = Vec::new();
         for (fence, work) in self.held.iter_mut() {
@@ -190,7 +209,10 @@ impl Agent {
         }
         match message.message {
             ToWorker::HelloAnswer(answer) => self.hello_answered(answer, out),
-            ToWorker::HeartbeatAcknowledged { .. } => stream.heard(now),
+            ToWorker::HeartbeatAcknowledged { number } => {
+                let sent = stream.acknowledged(number, now);
+                sent.into_iter().for_each(|sent| self.extend(sent, out));
+            }
             ToWorker::Start(starts) => {
                 self.said.outcomes.reserve(starts.len());
                 starts.into_iter().for_each(|start| self.start(start));
@@ -204,6 +226,20 @@ impl Agent {
                 self.give_back_queued(fence);
             }),
             ToWorker::Stale => self.become_stale(),
+        }
+    }
+
+    /// A heartbeat sent then was acknowledged; an earlier one adds nothing.
+    fn extend(&mut self, sent: BootTime, out: &mut Vec<Output>) {
+        let until = sent + EXCLUSIVE_FOR;
+        let is_later = match self.lifeline {
+            Lifeline::Never => true,
+            Lifeline::Until(before) => before < until,
+            Lifeline::Endless => false,
+        };
+        if is_later {
+            self.lifeline = Lifeline::Until(until);
+            out.push(Output::Deadline(until));
         }
     }
 
@@ -400,6 +436,17 @@ impl Agent {
         }
         assert!(!self.stale || queued.is_empty(), "a stale worker has a queue");
         assert_eq!(self.admission.capacity_millis(), self.identity.cpu_millis);
+    }
+}
+
+impl Lifeline {
+    /// A process that begins now has time to be of use, and to be stopped.
+    fn reaches(self, now: BootTime) -> bool {
+        match self {
+            Lifeline::Never => false,
+            Lifeline::Until(until) => now + EXCLUSIVE_LEFT_MIN <= until,
+            Lifeline::Endless => true,
+        }
     }
 }
 

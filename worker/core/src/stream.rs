@@ -1,5 +1,7 @@
 //! The worker's end of one stream: numbers in both directions, when to beat, when to give up.
 
+use std::collections::VecDeque;
+
 use dagmar_common::ids::{Fence, Session, StreamNo};
 use dagmar_common::lease::{FromWorker, Heartbeat, Numbered, ToWorker};
 use dagmar_common::limits::{HEARTBEAT_EVERY, LEADER_SILENT_AFTER};
@@ -18,12 +20,23 @@ pub(crate) struct Stream {
     heard: BootTime,
     beats_at: BootTime,
     begun_sum: u64,
+    /// Heartbeats that were sent and not acknowledged, with the time of each.
+    beats: VecDeque<(u64, BootTime)>,
 }
 
 impl Stream {
     pub fn open(number: StreamNo, born_ready: Option<Session>, now: BootTime) -> Self {
         let (session, beats_at) = (born_ready, now + HEARTBEAT_EVERY);
-        Stream { number, session, received: 0, sent: 0, heard: now, beats_at, begun_sum: 0 }
+        Stream {
+            number,
+            session,
+            received: 0,
+            sent: 0,
+            heard: now,
+            beats_at,
+            begun_sum: 0,
+            beats: VecDeque::new(),
+        }
     }
 
     pub fn is_answered(&self) -> bool {
@@ -37,8 +50,18 @@ impl Stream {
         self.beats_at = now;
     }
 
-    pub fn heard(&mut self, now: BootTime) {
+    /// When the heartbeat of this number was sent; of one that never was, nothing is believed.
+    pub fn acknowledged(&mut self, number: u64, now: BootTime) -> Option<BootTime> {
         self.heard = now;
+        while let Some((sent, at)) = self.beats.front().copied()
+            && sent <= number
+        {
+            self.beats.pop_front();
+            if sent == number {
+                return Some(at);
+            }
+        }
+        None
     }
 
     /// False if this is not the next message: then something is lost, and so is the stream.
@@ -71,6 +94,7 @@ impl Stream {
             self.beats_at = now + HEARTBEAT_EVERY;
             let (received, sent, begun_sum) = (self.received, self.sent, self.begun_sum);
             self.send(FromWorker::Heartbeat(Heartbeat { received, sent, begun_sum }), out);
+            self.beats.push_back((self.sent, now));
         }
     }
 

@@ -14,6 +14,8 @@ use dagmar_common::value::Value;
 
 use super::*;
 
+mod exclusive;
+
 const OTHERS: std::ops::Range<u64> = 91..91 + HANDED_AHEAD as u64;
 
 /// One agent of two cpus, with a leader played by the test.
@@ -136,6 +138,7 @@ fn describe(output: &Output) -> String {
             format!("forgets {:?}", fences.iter().map(|fence| fence.0).collect::<Vec<_>>())
         }
         Output::Rejoin => "rejoins".into(),
+        Output::Deadline(at) => format!("until {}.{}", at.0 / 1_000_000, at.0 / 100_000 % 10),
     }
 }
 
@@ -158,6 +161,7 @@ fn start_of(fence: u64, path: &str, function: Function, cpu_millis: u32) -> Star
         backoff: None,
         time_limit: None,
         resources: Resources { cpu_millis },
+        care: Default::default(),
     };
     let name = TrialName {
         run: RunNo(1),

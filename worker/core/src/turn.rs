@@ -2,7 +2,7 @@
 
 use dagmar_common::ids::{Fence, Session, StreamNo};
 use dagmar_common::lease::{FromWorker, Numbered, Outcome, Start, ToWorker};
-use dagmar_common::time::WallTime;
+use dagmar_common::time::{BootTime, WallTime};
 
 /// What a shell tells its agent. Time comes with every turn.
 #[derive(Debug)]
@@ -57,6 +57,9 @@ pub enum Output {
         fence: Fence,
         why: Stop,
     },
+    /// A heartbeat was acknowledged: exclusive processes may live until then, and no longer. Their
+    /// supervisor holds it, for it outlives this daemon.
+    Deadline(BootTime),
     /// Answered, hence no longer needed: the records of these may go.
     Forget(Vec<Fence>),
     /// A newer incarnation of this worker is known and nothing is held any more: join again under

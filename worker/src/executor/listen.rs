@@ -37,6 +37,8 @@ impl Listener {
             }
             Said::Pause => {}
             Said::Closed { asked } => self.closed(asked),
+            // What runs is the other daemon's to tell of.
+            Said::Superseded => self.shared.state().lost = true,
         }
         if self.reports.iter().any(|report| !matches!(report, Report::Begun(_))) {
             self.shared.logs.write();
@@ -129,6 +131,9 @@ impl Listener {
             (StartStep::Directory, _) => {
                 format!("cannot start `{program}`: its directory cannot be entered: {error}")
             }
+            (StartStep::Guard, _) => {
+                format!("cannot start `{program}`: nothing could guard it: {error}")
+            }
             (StartStep::Pipes, _) => {
                 format!("cannot start `{program}`: no pipes for what it writes: {error}")
             }
@@ -167,7 +172,7 @@ impl Listener {
 /// None: it was stopped by us, which makes no outcome.
 fn ending_of(exited: &Exited) -> Option<Ending> {
     Some(match (exited.cause, exited.exit) {
-        (Cause::Killed | Cause::Shutdown, _) => return None,
+        (Cause::Killed | Cause::Shutdown | Cause::Deadline, _) => return None,
         (Cause::Stopped, _) => Ending::Cancelled,
         (Cause::TimeLimit, _) => Ending::Failed(ExitReason::TimeLimit),
         (Cause::Itself, Exit::Code(0)) => Ending::Succeeded,

@@ -11,7 +11,7 @@ use dagmar_common::graph::{Command, Function, Shell};
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::{Begun, Outcome, Start};
 use dagmar_common::limits::{GRACE, LOG_BYTES_MAX};
-use dagmar_common::time::{Span, WallTime};
+use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_common::view::Scope;
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch, Spawn};
@@ -21,7 +21,7 @@ use tracing::{error, warn};
 use super::listen::{Listener, not_started};
 use crate::logs::segments::Segments;
 use crate::records::{Left, Records};
-use crate::supervisor::{Mark, Supervisor, this_program};
+use crate::supervisor::{Mark, Supervisor, Tie, this_program};
 use crate::task::environment::{Environments, Prepared, ScopeKey};
 use crate::task::exports;
 
@@ -38,6 +38,9 @@ pub struct Config {
     pub program: PathBuf,
     /// Between TERM and KILL.
     pub grace: Span,
+    /// What becomes of tasks without this process. Those of a local run die with it, and need no
+    /// deadline: its coordinator dies too.
+    pub tie: Tie,
 }
 
 impl Config {
@@ -49,6 +52,7 @@ impl Config {
             environment: std::env::vars_os().collect(),
             program: this_program(),
             grace: GRACE,
+            tie: Tie::Dies,
         }
     }
 }
@@ -75,6 +79,7 @@ pub struct Processes {
     grace_us: u64,
     /// What an earlier life had been asked for and was not answered for.
     left: Vec<Fence>,
+    has_deadlines: bool,
 }
 
 pub(super) struct Shared {
@@ -141,7 +146,8 @@ impl Processes {
         let logs = Arc::new(Segments::open(&config.root.join("logs"))?);
         let shared = Arc::new(Shared { state: Mutex::new(state), logs });
         let mut listener = Listener::new(shared.clone());
-        let supervisor = Supervisor::start(&config.program, mark, cpu_millis, move |said| {
+        let (program, tie) = (&config.program, &config.tie);
+        let supervisor = Supervisor::start(program, mark, cpu_millis, tie, move |said| {
             let reports = listener.hear(said);
             if !reports.is_empty() {
                 tell(reports);
@@ -152,7 +158,8 @@ impl Processes {
         if !directory.push(config.directory.as_os_str().as_bytes()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory with a NUL"));
         }
-        Ok(Processes { supervisor, shared, directory, grace_us: config.grace.0, left })
+        let (grace_us, has_deadlines) = (config.grace.0, config.tie != Tie::Dies);
+        Ok(Processes { supervisor, shared, directory, grace_us, left, has_deadlines })
     }
 
     /// What an earlier life here had begun, or was about to begin, and never heard the answer for.
@@ -186,7 +193,8 @@ impl Processes {
                 Err(report) => reports.push(report),
             }
         }
-        if let Err(error) = state.records.write() {
+        let is_careful = starts.iter().any(|start| !start.task.care.is_none());
+        if let Err(error) = state.records.write().and_then(|()| state.records.sync(is_careful)) {
             // A start that cannot be recorded does not happen.
             error!("cannot record starts: {error}; they are given back");
             for fence in asked {
@@ -245,6 +253,7 @@ impl Processes {
             time_limit_us: start.task.time_limit.map(|limit| limit.0),
             grace_us: self.grace_us,
             output_max: LOG_BYTES_MAX,
+            exclusive: start.task.care.exclusive && self.has_deadlines,
             cpu_millis: start.task.resources.cpu_millis,
         }));
         state.records.asked(fence);
@@ -268,6 +277,13 @@ impl Processes {
         for fence in fences {
             batch.push(&Request::Kill { fence: fence.0 });
         }
+        self.send(&batch);
+    }
+
+    /// Exclusive tasks may live until then.
+    pub fn hold(&self, deadline: BootTime) {
+        let mut batch = RequestBatch::default();
+        batch.push(&Request::Deadline { at_us: deadline.0 });
         self.send(&batch);
     }
 

@@ -47,6 +47,19 @@ pub const GONE_WITHIN_US: u64 = 5_000_000;
 /// Between two looks for orphans of tasks that still run.
 pub const ORPHANS_EVERY_US: u64 = 1_000_000;
 
+/// With less left an exclusive task is not begun.
+pub const EXCLUSIVE_LEFT_US: u64 = 1_000_000;
+
+/// Between TERM and KILL of an exclusive task at its deadline, whatever grace it has otherwise:
+/// the deadline leaves 7 s for it, for pauses and for differences between clocks.
+pub const EXCLUSIVE_GRACE_US: u64 = 2_000_000;
+
+/// Between two looks of a guard at whether what it killed is gone.
+pub const GUARD_EVERY_US: u64 = 2_000;
+
+/// A guard that has killed looks on for so long, for whoever was between fork and exec.
+pub const GUARD_LOOKS_US: u64 = 500_000;
+
 /// The supervisor waits so long for all that it killed at its end.
 pub const END_WITHIN_US: u64 = 10_000_000;
 

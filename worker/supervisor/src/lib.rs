@@ -2,8 +2,9 @@
 //!
 //! It is the program itself, executed again before any thread exists in it; its stdin is one end
 //! of a socket pair, on which it speaks [`protocol`]. When the other end closes, by whatever death
-//! of the daemon, it kills every process it started, and theirs, and ends. It has no tokio, no
-//! clock of its own making and no files beside pipes.
+//! of the daemon, it kills every process it started, and theirs, and ends; or, where it was told
+//! so, it goes on, and waits for another daemon on the listening socket that is its stdout. It has
+//! no tokio, no clock of its own making and no files beside pipes.
 //!
 //! # Threads
 //!
@@ -14,11 +15,13 @@
 
 pub mod bounds;
 pub mod clock;
+mod control;
 mod end;
 pub mod environment;
 pub mod family;
 mod fences;
 mod files;
+mod guard;
 mod outgoing;
 mod output;
 pub mod packed;
@@ -45,7 +48,12 @@ pub const ARGUMENT: &str = "__supervisor";
 pub fn main() -> ExitCode {
     sys::close_inherited();
     sys::outlive_signals();
-    match take_control().and_then(serve::Supervisor::new) {
+    let mut arguments = std::env::args_os().skip(2);
+    if arguments.next().is_some_and(|argument| argument == guard::ARGUMENT) {
+        return guard::main(arguments);
+    }
+    let listener = take_listener();
+    match take_control().and_then(|control| serve::Supervisor::new(control, listener)) {
         Ok(supervisor) => {
             supervisor.run();
             ExitCode::SUCCESS
@@ -58,6 +66,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Stdout, where it is a socket that listens, for daemons that come later; /dev/null in its place.
+fn take_listener() -> Option<OwnedFd> {
+    let stdout = rustix::stdio::stdout();
+    if !rustix::net::sockopt::socket_acceptconn(stdout).is_ok_and(|listens| listens) {
+        return None;
+    }
+    let listener = rustix::io::fcntl_dupfd_cloexec(stdout, 3).ok()?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    rustix::stdio::dup2_stdout(&null).ok()?;
+    Some(listener)
 }
 
 /// Stdin as the control socket, and /dev/null in its place; a session and orphans of its own.

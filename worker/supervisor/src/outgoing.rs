@@ -16,6 +16,8 @@ pub struct Outgoing {
     due: Option<u64>,
     /// The socket is full; epoll tells when it is not.
     blocked: bool,
+    /// Outputs that wait for another daemon.
+    backlog: EventBatch,
 }
 
 impl Outgoing {
@@ -51,11 +53,26 @@ impl Outgoing {
     }
 
     pub fn is_full(&self) -> bool {
-        self.batch.bytes().len() - self.sent >= OUTGOING_BYTES_MAX
+        let waits = self.batch.bytes().len() + self.backlog.bytes().len() - self.sent;
+        waits >= OUTGOING_BYTES_MAX
     }
 
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty()
+    }
+
+    /// The daemon is gone. What tasks wrote and it did not hear is given to the next one, behind
+    /// the list of what runs; the rest of what it would need to hear is told anew.
+    pub fn lost(&mut self) {
+        let outputs = self.batch.take_outputs(self.sent);
+        self.backlog.append(&outputs);
+        (self.sent, self.due, self.blocked) = (0, None, true);
+    }
+
+    /// Behind the list.
+    pub fn push_backlog(&mut self) {
+        let backlog = std::mem::take(&mut self.backlog);
+        self.batch.append(&backlog);
     }
 
     pub fn is_blocked(&self) -> bool {

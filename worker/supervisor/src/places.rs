@@ -19,16 +19,21 @@ impl Places {
         Places { capacity_millis, used_millis: 0, waiting: VecDeque::new(), waiting_millis: 0 }
     }
 
-    pub fn wait(&mut self, cpu_millis: u32, job: Job) {
-        let need = self.need(cpu_millis);
-        self.waiting_millis += u64::from(need);
-        self.waiting.push_back((need, job));
+    /// Another daemon may offer another number.
+    pub fn resize(&mut self, capacity_millis: u32) {
+        self.capacity_millis = capacity_millis;
     }
 
-    /// The first that can begin now; its cpus are taken.
+    pub fn wait(&mut self, cpu_millis: u32, job: Job) {
+        self.waiting_millis += u64::from(cpu_millis);
+        self.waiting.push_back((cpu_millis, job));
+    }
+
+    /// The first that can begin now; its cpus are taken. What wants more than there is runs alone.
     pub fn next(&mut self) -> Option<Job> {
         let (first, _) = self.waiting.front()?;
-        let fits = self.used_millis + u64::from(*first) <= u64::from(self.capacity_millis);
+        let used = self.used_millis + u64::from(*first);
+        let fits = self.used_millis == 0 || used <= u64::from(self.capacity_millis);
         let place = if fits { 0 } else { self.waiting.iter().position(|(need, _)| *need == 0)? };
         let (need, job) = self.remove(place)?;
         self.used_millis += u64::from(need);
@@ -36,7 +41,7 @@ impl Places {
     }
 
     pub fn release(&mut self, cpu_millis: u32) {
-        self.used_millis -= u64::from(self.need(cpu_millis));
+        self.used_millis -= u64::from(cpu_millis);
     }
 
     /// True if it still waited here: now it never begins.
@@ -61,11 +66,6 @@ impl Places {
         self.waiting_millis -= u64::from(removed.0);
         Some(removed)
     }
-
-    /// What wants more than there is is given all of it.
-    fn need(&self, cpu_millis: u32) -> u32 {
-        cpu_millis.min(self.capacity_millis)
-    }
 }
 
 #[cfg(test)]
@@ -88,6 +88,7 @@ mod tests {
                 *need,
                 Job {
                     slot: slot as u32,
+                    guarded: None,
                     token: 0,
                     environment,
                     additions: packed(),

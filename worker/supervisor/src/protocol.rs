@@ -54,8 +54,17 @@ pub enum Request<'a> {
     Kill {
         fence: u64,
     },
-    /// Answered by `Held`.
+    /// Answered by `Held`, and by all that no daemon has said it heard. A daemon that found its
+    /// supervisor is told nothing before it asks this.
     List,
+    /// The end of this trial is where it outlives the daemon: it need not be told again.
+    Heard {
+        fence: u64,
+    },
+    /// Exclusive tasks may live until then, in microseconds since boot. A later one stands.
+    Deadline {
+        at_us: u64,
+    },
     /// Stops everything and ends.
     Shutdown {
         grace_us: u64,
@@ -67,6 +76,9 @@ pub enum Request<'a> {
 pub enum OnClose {
     /// Every task is killed at once.
     Kill,
+    /// Tasks go on, and for so long another daemon may come: over the listening socket that this
+    /// supervisor was started with as its stdout.
+    Keep { for_us: u64 },
 }
 
 /// One process to start, as soon as the cpus that it wants are free.
@@ -85,6 +97,8 @@ pub struct Spawn<'a> {
     pub grace_us: u64,
     /// Bytes kept of each stream; what exceeds them is read and counted.
     pub output_max: u64,
+    /// Started only under a deadline, stopped at it, and killed if this supervisor dies.
+    pub exclusive: bool,
     /// What wants more than there is runs alone; what wants none never waits.
     pub cpu_millis: u32,
 }
@@ -157,6 +171,8 @@ pub enum Cause {
     Killed,
     /// Stopped, because everything is.
     Shutdown,
+    /// Exclusive, and no leader was heard for too long.
+    Deadline,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,13 +187,17 @@ pub enum StartStep {
     Pipes,
     Directory,
     Program,
+    /// The process that would kill it if this supervisor died.
+    Guard,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     pub fence: u64,
     /// None: waits for cpus or a spawn thread.
-    pub pid: Option<u32>,
+    pub began: Option<Started>,
+    /// Why it is being stopped, if it is.
+    pub cause: Cause,
 }
 
 /// Bytes that are no message of this protocol.
@@ -223,6 +243,8 @@ mod kind {
     pub const KILL: u8 = 6;
     pub const LIST: u8 = 7;
     pub const SHUTDOWN: u8 = 8;
+    pub const HEARD: u8 = 9;
+    pub const DEADLINE: u8 = 10;
     pub const WELCOME: u8 = 129;
     pub const STARTED: u8 = 130;
     pub const OUTPUT: u8 = 131;

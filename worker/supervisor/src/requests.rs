@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::places::Places;
-use crate::protocol::{Cause, Event, Held, OnClose, Request, Spawn};
+use crate::clock;
+use crate::control::End;
+use crate::protocol::{Cause, Event, Request, Spawn};
 use crate::serve::{Supervisor, Which, token};
 use crate::spawn::Job;
 use crate::task::{Asked, Task};
@@ -14,7 +15,8 @@ impl Supervisor {
     /// Reads all that is there. An error: the daemon is gone, or speaks otherwise.
     pub(crate) fn read_requests(&mut self, now: u64) -> Result<(), ()> {
         loop {
-            match self.frames.read_from(&self.control) {
+            let Some(control) = &self.control else { return Ok(()) };
+            match self.frames.read_from(control) {
                 Ok(0) => return Err(()),
                 Ok(_) => {}
                 Err(Errno::AGAIN) => return Ok(()),
@@ -47,11 +49,18 @@ impl Supervisor {
             return Err(());
         }
         match request {
-            Request::Hello { on_close: OnClose::Kill, cpu_millis, mark } => {
+            Request::Hello { on_close, cpu_millis, mark } => {
                 self.greeted = true;
-                self.places = Places::new(cpu_millis);
-                self.environments.set_mark(mark);
-                self.outgoing.push(&Event::Welcome { pid: std::process::id() });
+                self.on_close = on_close;
+                self.places.resize(cpu_millis);
+                // Processes carry the first one.
+                if self.environments.mark().is_empty() {
+                    self.environments.set_mark(mark);
+                }
+                if self.is_listed {
+                    self.welcome();
+                }
+                self.begin_waiting();
             }
             Request::Environment { number, over, entries } => {
                 self.environments.define(number, over, entries);
@@ -62,16 +71,12 @@ impl Supervisor {
                 self.ask_fence(fence, Asked::Stop { grace_us }, now);
             }
             Request::Kill { fence } => self.ask_fence(fence, Asked::Kill, now),
-            Request::List => {
-                let held = self.tasks.each().map(|task| Held {
-                    fence: task.fence,
-                    pid: task
-                        .process
-                        .as_ref()
-                        .map(|process| process.pid.as_raw_nonzero().get().unsigned_abs()),
-                });
-                let held = Event::Held(held.collect());
-                self.outgoing.push(&held);
+            Request::List => self.list(),
+            Request::Heard { fence } => {
+                self.unheard.remove(&fence);
+            }
+            Request::Deadline { at_us } => {
+                self.deadline = self.deadline.max(Some(at_us));
             }
             Request::Shutdown { grace_us } => {
                 self.closing = true;
@@ -98,6 +103,7 @@ impl Supervisor {
         let slot = self.tasks.insert(Task::new(spawn));
         let job = Job {
             slot,
+            guarded: spawn.exclusive.then(|| (self.environments.mark().to_vec(), spawn.fence)),
             token: token(slot, Which::Process),
             environment,
             additions: spawn.additions.to_packed(),
@@ -111,9 +117,20 @@ impl Supervisor {
     /// Hands to the spawn threads whatever has its cpus now.
     pub(crate) fn begin_waiting(&mut self) {
         while let Some(job) = self.places.next() {
+            if job.guarded.is_some() && !self.may_begin_exclusive(clock::boot_us()) {
+                self.begins_no_more(job.slot);
+                continue;
+            }
             self.outstanding += 1;
             self.spawners.push(job);
         }
+    }
+
+    /// Its deadline came too near while it waited for its cpus.
+    fn begins_no_more(&mut self, slot: u32) {
+        let Some(task) = self.tasks.remove(slot) else { return };
+        self.places.release(task.cpu_millis);
+        self.tell_end(End::NeverBegan { fence: task.fence });
     }
 
     /// What takes no place any more; whoever waited for it begins.
@@ -133,7 +150,7 @@ impl Supervisor {
     fn take_back_waiting(&mut self) {
         for slot in self.places.take_back_all() {
             if let Some(task) = self.tasks.remove(slot) {
-                self.outgoing.push(&Event::NeverBegan { fence: task.fence });
+                self.tell_end(End::NeverBegan { fence: task.fence });
             }
         }
     }
@@ -144,13 +161,13 @@ impl Supervisor {
         let Some(process) = &mut task.process else {
             if self.places.take_back(slot) {
                 self.tasks.remove(slot);
-                self.outgoing.push(&Event::NeverBegan { fence });
+                self.tell_end(End::NeverBegan { fence });
                 // It may have held back smaller ones.
                 self.begin_waiting();
             } else if self.spawners.take_back(slot) {
                 self.outstanding -= 1;
                 self.tasks.remove(slot);
-                self.outgoing.push(&Event::NeverBegan { fence });
+                self.tell_end(End::NeverBegan { fence });
                 self.leave_place(cpu_millis);
             } else {
                 task.asked = Some(asked);

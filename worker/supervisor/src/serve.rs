@@ -1,6 +1,6 @@
 //! The loop of the supervisor: requests in, events out, processes and pipes and alarms between.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::bounds::{
     BUSY_FLUSH_US, LAZY_FLUSH_US, ORPHANS_EVERY_US, TURN_BYTES_MAX, WATCH_AFTER_US,
 };
 use crate::clock;
+use crate::control::End;
 use crate::end;
 use crate::environment::Environments;
 use crate::family::Orphans;
@@ -20,13 +21,14 @@ use crate::fences::Started as StartedFences;
 use crate::outgoing::Outgoing;
 use crate::output::Turn;
 use crate::places::Places;
-use crate::protocol::{Event, Frames, Started, Stream};
+use crate::protocol::{Event, Frames, OnClose, Started, Stream};
 use crate::spawn::{Begun, Finished, NotStarted, Spawners};
 use crate::table::Table;
 
 /// What epoll calls the files that are no task's.
 const CONTROL: u64 = u64::MAX;
 const BELL: u64 = u64::MAX - 1;
+const LISTENER: u64 = u64::MAX - 2;
 
 const CONTROL_READS: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
 
@@ -44,7 +46,19 @@ pub enum Which {
 
 /// Everything a supervisor knows.
 pub struct Supervisor {
-    pub(crate) control: OwnedFd,
+    /// None while no daemon is here.
+    pub(crate) control: Option<OwnedFd>,
+    /// It was listed what runs, or came before anything could.
+    pub(crate) is_listed: bool,
+    /// Where another daemon may come.
+    pub(crate) listener: Option<OwnedFd>,
+    pub(crate) on_close: OnClose,
+    /// No daemon came until then: everything ends.
+    pub(crate) gives_up_at: Option<u64>,
+    /// Until then exclusive tasks may live.
+    pub(crate) deadline: Option<u64>,
+    /// Ends of tasks, by fence, that a later daemon may have to be told.
+    pub(crate) unheard: BTreeMap<u64, End>,
     pub(crate) frames: Frames,
     /// The hello was read.
     pub(crate) greeted: bool,
@@ -88,15 +102,25 @@ pub enum Ending {
 }
 
 impl Supervisor {
-    pub fn new(control: OwnedFd) -> io::Result<Self> {
+    pub fn new(control: OwnedFd, listener: Option<OwnedFd>) -> io::Result<Self> {
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let bell = Arc::new(bell);
         rustix::io::ioctl_fionbio(&control, true)?;
         epoll::add(&*epoll, &control, EventData::new_u64(CONTROL), CONTROL_READS)?;
         epoll::add(&*epoll, &*bell, EventData::new_u64(BELL), EventFlags::IN | EventFlags::ET)?;
+        if let Some(listener) = &listener {
+            rustix::io::ioctl_fionbio(listener, true)?;
+            epoll::add(&*epoll, listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+        }
         Ok(Supervisor {
-            control,
+            control: Some(control),
+            is_listed: true,
+            listener,
+            on_close: OnClose::Kill,
+            gives_up_at: None,
+            deadline: None,
+            unheard: BTreeMap::new(),
             frames: Frames::default(),
             greeted: false,
             closing: false,
@@ -150,14 +174,18 @@ impl Supervisor {
             self.ring_alarms(now);
             // Last, so that no event of this turn meets a slot that was given anew.
             if self.polling.control_ready {
-                match self.read_requests(now) {
-                    Ok(()) => self.polling.control_ready = false,
-                    Err(()) => return Ending::Closed,
+                self.polling.control_ready = false;
+                if self.read_requests(now).is_err() && !self.lose_control(now) {
+                    return Ending::Closed;
                 }
             }
+            self.stop_overdue(now);
             self.watch_grown(now);
             self.look_for_orphans(now);
-            if self.flush(now).is_err() {
+            if self.flush(now).is_err() && !self.lose_control(now) {
+                return Ending::Closed;
+            }
+            if self.gives_up_at.is_some_and(|at| now >= at) {
                 return Ending::Closed;
             }
             if self.closing && self.tasks.is_empty() && self.outgoing.is_empty() {
@@ -169,14 +197,15 @@ impl Supervisor {
     /// Room in the socket is asked for only while there is none: else every read of the daemon
     /// would wake this loop.
     fn flush(&mut self, now: u64) -> Result<(), Errno> {
-        self.outgoing.flush(now, &self.control)?;
+        let Some(control) = &self.control else { return Ok(()) };
+        self.outgoing.flush(now, control)?;
         let blocked = self.outgoing.is_blocked();
         if std::mem::replace(&mut self.polling.asks_for_room, blocked) == blocked {
             return Ok(());
         }
         let flags = if blocked { CONTROL_READS | EventFlags::OUT } else { CONTROL_READS };
         let data = EventData::new_u64(CONTROL);
-        epoll::modify(&*self.polling.epoll, &self.control, data, flags)
+        epoll::modify(&*self.polling.epoll, control, data, flags)
     }
 
     fn timeout(&self, now: u64) -> Option<Timespec> {
@@ -185,8 +214,10 @@ impl Supervisor {
         let begun = (self.outstanding > 0).then_some(now + WATCH_AFTER_US);
         let orphans = (!self.tasks.is_empty()).then_some(polling.orphans_at);
         let readable = (!polling.readable.is_empty() && !self.outgoing.is_full()).then_some(now);
+        let deadline = self.deadline.filter(|at| *at > now && self.tasks.has_exclusive());
         let next = [young, begun, orphans, readable, self.tasks.next_alarm(), self.outgoing.due()];
-        let wait = next.into_iter().flatten().min()?.saturating_sub(now);
+        let next = next.into_iter().chain([deadline, self.gives_up_at]);
+        let wait = next.flatten().min()?.saturating_sub(now);
         Some(Timespec {
             tv_sec: (wait / 1_000_000) as i64,
             tv_nsec: (wait % 1_000_000 * 1_000) as i64,
@@ -198,12 +229,13 @@ impl Supervisor {
         let (data, flags) = (event.data, event.flags);
         match data.u64() {
             CONTROL => {
-                if flags.intersects(EventFlags::OUT) {
+                if flags.intersects(EventFlags::OUT) && self.speaks() {
                     self.outgoing.unblock();
                 }
                 let read = EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
                 self.polling.control_ready |= flags.intersects(read);
             }
+            LISTENER => self.accept(),
             BELL => {
                 let _ = rustix::io::read(&*self.polling.bell, &mut [0; 8]);
             }
@@ -216,6 +248,18 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// False if nothing could ever be heard of it.
+    pub(crate) fn hear_control(&mut self, control: &OwnedFd) -> bool {
+        let data = EventData::new_u64(CONTROL);
+        if epoll::add(&*self.polling.epoll, control, data, CONTROL_READS).is_err() {
+            return false;
+        }
+        self.polling.asks_for_room = false;
+        // Something may have come before anybody looked.
+        self.polling.control_ready = true;
+        true
     }
 
     /// Takes what the spawn threads have done.
@@ -254,13 +298,10 @@ impl Supervisor {
 
     fn not_started(&mut self, slot: u32, failure: NotStarted) {
         let Some(task) = self.tasks.remove(slot) else { return };
-        let event = match task.asked {
-            Some(_) => Event::NeverBegan { fence: task.fence },
-            None => {
-                Event::NotStarted { fence: task.fence, step: failure.step, errno: failure.errno }
-            }
-        };
-        self.outgoing.push(&event);
+        self.tell_end(match task.asked {
+            Some(_) => End::NeverBegan { fence: task.fence },
+            None => End::NotStarted { fence: task.fence, step: failure.step, errno: failure.errno },
+        });
         self.leave_place(task.cpu_millis);
     }
 

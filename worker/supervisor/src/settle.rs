@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use rustix::process::Signal;
 
 use crate::bounds::{DRAIN_BYTES_MAX, GONE_WITHIN_US, KILLED_EVERY_US, SURVIVORS_EVERY_US};
+use crate::control::End;
 use crate::family::{self, Shown};
-use crate::protocol::{Event, Exit, Exited, Stream};
+use crate::protocol::{Exit, Exited, Stream};
 use crate::serve::Supervisor;
 use crate::task::{Ended, Process};
 
@@ -90,11 +91,14 @@ impl Supervisor {
 
     fn tell_exit(&mut self, slot: u32, ended: &Ended, now: u64) {
         let Some(task) = self.tasks.remove(slot) else { return };
-        let Some(process) = task.process else { return };
+        let Some(mut process) = task.process else { return };
         // Before the rest, so that the cpu that it leaves does not wait.
         self.leave_place(task.cpu_millis);
+        if let Some(guard) = process.guard.take() {
+            guard.release();
+        }
         let by = self.flush_by(now);
-        let event = Event::Exited(Exited {
+        let end = End::Exited(Exited {
             fence: task.fence,
             // Only what was reaped behind our back has no status; nobody here does that.
             exit: process.reap().unwrap_or(Exit::Signal(0)),
@@ -102,7 +106,7 @@ impl Supervisor {
             took_us: process.took_us(ended),
             dropped: process.dropped(),
         });
-        self.outgoing.push_lazily(&event, by);
+        self.tell_end_by(end, by);
         if self.tasks.is_empty() {
             self.sweep_orphans();
         }
@@ -156,7 +160,8 @@ impl Supervisor {
     fn orphan_roots(&mut self) -> Vec<u32> {
         let leaders: HashSet<u32> = match self.orphans.lists_leaders() {
             true => {
-                self.tasks.each().filter_map(|task| task.process.as_ref()).map(pid_of).collect()
+                let processes = self.tasks.each().filter_map(|task| task.process.as_ref());
+                processes.flat_map(|one| [Some(pid_of(one)), one.guard_pid()]).flatten().collect()
             }
             false => HashSet::new(),
         };

@@ -18,6 +18,7 @@ use crate::bounds::SPAWN_THREADS;
 use crate::clock;
 use crate::environment::Environment;
 use crate::files::FileLimit;
+use crate::guard::Guard;
 use crate::packed::{Packed, PackedView};
 use crate::protocol::StartStep;
 use crate::sys;
@@ -25,6 +26,8 @@ use crate::sys;
 /// One process to start.
 pub struct Job {
     pub slot: u32,
+    /// Exclusive: mark and fence, for its guard.
+    pub guarded: Option<(Vec<u8>, u64)>,
     /// What epoll says when the process has ended.
     pub token: u64,
     pub environment: Arc<Environment>,
@@ -39,6 +42,7 @@ pub struct Begun {
     pub pidfd: OwnedFd,
     /// The reading ends of its stdout and stderr.
     pub pipes: [OwnedFd; 2],
+    pub guard: Option<Guard>,
     pub wall_us: i64,
     pub boot_us: u64,
 }
@@ -145,20 +149,30 @@ impl Shared {
         let (stderr, stderr_end) = pipe().map_err(no_files)?;
         self.files.make_room(&stderr_end);
         let files = [self.null.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()];
+        let guard = self.guard(job)?;
         let (wall_us, boot_us) = (clock::wall_us(), clock::boot_us());
-        let pid = self.exec(job, directory, files).map_err(|errno| {
-            let step = if Path::new(OsStr::from_bytes(directory.to_bytes())).is_dir() {
-                StartStep::Program
-            } else {
-                StartStep::Directory
-            };
-            NotStarted { step, errno }
-        })?;
+        let pid = match self.exec(job, directory, files) {
+            Ok(pid) => pid,
+            Err(errno) => {
+                guard.into_iter().for_each(Guard::release);
+                return Err(could_not(directory, errno));
+            }
+        };
         self.files.restore_for(pid);
-        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Begun { pid, pidfd, pipes: [stdout, stderr], wall_us, boot_us }),
-            Err(errno) => Err(give_up(pid, errno)),
+        if let Some(guard) = &guard {
+            guard.watch(pid.as_raw_nonzero().get().unsigned_abs());
         }
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Begun { pid, pidfd, pipes: [stdout, stderr], guard, wall_us, boot_us }),
+            Err(errno) => Err(give_up(pid, guard, errno)),
+        }
+    }
+
+    /// Before its task, so that no moment of the task is without one.
+    fn guard(&self, job: &Job) -> Result<Option<Guard>, NotStarted> {
+        let Some((mark, fence)) = &job.guarded else { return Ok(None) };
+        let guard = Guard::start(&self.attributes, mark, *fence, self.null.as_fd());
+        guard.map(Some).map_err(|errno| NotStarted { step: StartStep::Guard, errno })
     }
 
     fn await_end(&self, begun: Begun, token: u64) -> Result<Begun, NotStarted> {
@@ -166,7 +180,7 @@ impl Shared {
         let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
         match epoll::add(&*self.epoll, &begun.pidfd, data, once) {
             Ok(()) => Ok(begun),
-            Err(errno) => Err(give_up(begun.pid, errno)),
+            Err(errno) => Err(give_up(begun.pid, begun.guard, errno)),
         }
     }
 
@@ -194,12 +208,21 @@ impl Shared {
     }
 }
 
+fn could_not(directory: &CStr, errno: i32) -> NotStarted {
+    let step = match Path::new(OsStr::from_bytes(directory.to_bytes())).is_dir() {
+        true => StartStep::Program,
+        false => StartStep::Directory,
+    };
+    NotStarted { step, errno }
+}
+
 fn no_files(errno: Errno) -> NotStarted {
     NotStarted { step: StartStep::Pipes, errno: errno.raw_os_error() }
 }
 
 /// Ends a process whose end nobody could hear of. It is ours to reap, so the pid is its own.
-fn give_up(pid: Pid, errno: Errno) -> NotStarted {
+fn give_up(pid: Pid, guard: Option<Guard>, errno: Errno) -> NotStarted {
+    guard.into_iter().for_each(Guard::release);
     let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
     no_files(errno)

@@ -10,11 +10,12 @@ pub struct Table {
     free: Vec<u32>,
     by_fence: HashMap<u64, u32>,
     alarms: BTreeSet<(u64, u32)>,
+    exclusive: BTreeSet<u32>,
 }
 
 impl Table {
     pub fn insert(&mut self, task: Task) -> u32 {
-        let fence = task.fence;
+        let (fence, exclusive) = (task.fence, task.exclusive);
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -24,6 +25,9 @@ impl Table {
         };
         self.slots[slot as usize] = Some(task);
         self.by_fence.insert(fence, slot);
+        if exclusive {
+            self.exclusive.insert(slot);
+        }
         slot
     }
 
@@ -31,6 +35,7 @@ impl Table {
         self.set_alarm(slot, None);
         let task = self.slots.get_mut(slot as usize)?.take()?;
         self.by_fence.remove(&task.fence);
+        self.exclusive.remove(&slot);
         self.free.push(slot);
         Some(task)
     }
@@ -49,6 +54,14 @@ impl Table {
 
     pub fn each(&self) -> impl Iterator<Item = &Task> {
         self.slots.iter().flatten()
+    }
+
+    pub fn has_exclusive(&self) -> bool {
+        !self.exclusive.is_empty()
+    }
+
+    pub fn exclusive(&self) -> Vec<u32> {
+        self.exclusive.iter().copied().collect()
     }
 
     pub fn slots(&self) -> Vec<u32> {

@@ -13,8 +13,9 @@ use std::os::fd::OwnedFd;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::bounds::LINGER_US;
+use crate::guard::Guard;
 use crate::output::Pipe;
-use crate::protocol::{Cause, Exit, Spawn, Stream};
+use crate::protocol::{Cause, Exit, Spawn, Started, Stream};
 use crate::spawn::Begun;
 
 pub struct Task {
@@ -23,6 +24,7 @@ pub struct Task {
     pub cpu_millis: u32,
     time_limit_us: Option<u64>,
     grace_us: u64,
+    pub exclusive: bool,
     /// What was asked before it began.
     pub asked: Option<Asked>,
     pub process: Option<Process>,
@@ -43,6 +45,8 @@ pub struct Process {
     pub pipes: [Pipe; 2],
     /// Its pipes are watched by epoll.
     pub watched: bool,
+    pub guard: Option<Guard>,
+    began_wall: i64,
     began: u64,
     cause: Cause,
     limit_at: Option<u64>,
@@ -69,6 +73,7 @@ impl Task {
             cpu_millis: spawn.cpu_millis,
             time_limit_us: spawn.time_limit_us,
             grace_us: spawn.grace_us,
+            exclusive: spawn.exclusive,
             asked: None,
             process: None,
             alarm: None,
@@ -82,6 +87,8 @@ impl Task {
             pidfd: begun.pidfd,
             pipes: [Pipe::new(Stream::Stdout, stdout), Pipe::new(Stream::Stderr, stderr)],
             watched: false,
+            guard: begun.guard,
+            began_wall: begun.wall_us,
             began: begun.boot_us,
             cause: Cause::Itself,
             limit_at: self.time_limit_us.map(|limit| begun.boot_us.saturating_add(limit)),
@@ -179,7 +186,7 @@ impl Process {
     }
 
     pub fn is_stopping(&self) -> bool {
-        matches!(self.cause, Cause::Stopped | Cause::TimeLimit | Cause::Shutdown)
+        matches!(self.cause, Cause::Stopped | Cause::TimeLimit | Cause::Shutdown | Cause::Deadline)
     }
 
     pub fn is_quiet(&self) -> bool {
@@ -188,6 +195,15 @@ impl Process {
 
     pub fn cause(&self) -> Cause {
         self.cause
+    }
+
+    pub fn guard_pid(&self) -> Option<u32> {
+        self.guard.as_ref().map(Guard::pid)
+    }
+
+    pub fn started(&self, fence: u64) -> Started {
+        let pid = self.pid.as_raw_nonzero().get().unsigned_abs();
+        Started { fence, pid, wall_us: self.began_wall, boot_us: self.began }
     }
 
     pub fn took_us(&self, ended: &Ended) -> u64 {

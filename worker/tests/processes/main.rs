@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod exporting;
+mod kept;
 mod killed;
 mod misbehaving;
 mod ordinary;
@@ -59,12 +60,25 @@ const TESTS: &[(&str, fn())] = &[
     ("a_killed_supervisor_leaves_no_process", killed::a_killed_supervisor_leaves_no_process),
     ("a_sweep_ends_what_both_left", killed::a_sweep_ends_what_both_left),
     ("a_shutdown_returns_what_ran", killed::a_shutdown_returns_what_ran),
+    ("a_killed_daemon_is_followed_by_another", kept::a_killed_daemon_is_followed_by_another),
+    ("a_second_daemon_takes_over_from_the_first", kept::a_second_daemon_takes_over_from_the_first),
+    ("without_any_daemon_all_ends_in_time", kept::without_any_daemon_all_ends_in_time),
+    (
+        "an_exclusive_task_lives_under_its_deadline",
+        kept::an_exclusive_task_lives_under_its_deadline,
+    ),
+    (
+        "an_exclusive_trial_is_returned_at_its_deadline",
+        kept::an_exclusive_trial_is_returned_at_its_deadline,
+    ),
+    ("an_exclusive_task_does_not_outlive_both", kept::an_exclusive_task_does_not_outlive_both),
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some(dagmar_supervisor::ARGUMENT) => return dagmar_supervisor::main(),
+        Some(kept::DAEMON) => return kept::daemon(&arguments[1..]),
         Some(killed::VICTIM) => return killed::victim(&arguments[1..]),
         _ => {}
     }

@@ -213,6 +213,7 @@ fn start(fence: u64, command: Command) -> Start {
             backoff: None,
             time_limit: None,
             resources: Resources::default(),
+            care: Default::default(),
         }),
         scope: Scope::default(),
     }

@@ -88,6 +88,16 @@ impl<'t> Field<'t> {
         }
     }
 
+    pub fn boolean(self, report: &mut Report<'_>) -> Option<bool> {
+        match self.value.view() {
+            View::Scalar(scalar) => match scalar.boolean() {
+                Some(flag) => Some(flag),
+                None => self.refuse("true or false", report),
+            },
+            _ => self.refuse("true or false", report),
+        }
+    }
+
     /// A whole number within bounds, both included.
     pub fn whole(self, least: u64, most: u64, report: &mut Report<'_>) -> Option<u64> {
         let number = match self.value.view() {

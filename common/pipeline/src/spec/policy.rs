@@ -1,6 +1,6 @@
-//! How often, how long and with what a task runs: `retry`, `timeout`, `resources`.
+//! How often, how long and with what a task runs: `retry`, `timeout`, `resources`, `exclusive`.
 
-use dagmar_common::graph::{Backoff, Resources};
+use dagmar_common::graph::{Backoff, Care, Resources};
 use dagmar_common::limits::{ATTEMPTS_MAX, BACKOFF_MOST_DEFAULT, TASK_CPUS_MAX};
 use dagmar_common::time::Span;
 
@@ -16,6 +16,7 @@ pub(crate) struct Policy {
     pub backoff: Option<Backoff>,
     pub time_limit: Option<Span>,
     pub resources: Resources,
+    pub care: Care,
 }
 
 pub(crate) fn read(step: &Fields<'_>, report: &mut Report<'_>) -> Policy {
@@ -24,6 +25,7 @@ pub(crate) fn read(step: &Fields<'_>, report: &mut Report<'_>) -> Policy {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Care::default(),
     };
     let retry = step.get("retry");
     let inside = retry.and_then(|retry| read_retry(retry, &mut policy, report));
@@ -42,6 +44,9 @@ pub(crate) fn read(step: &Fields<'_>, report: &mut Report<'_>) -> Policy {
     if let Some(resources) = step.get("resources") {
         read_resources(resources, &mut policy.resources, report);
     }
+    let exclusive = step.get("exclusive").and_then(|field| field.boolean(report));
+    let idempotent = step.get("idempotent").and_then(|field| field.boolean(report));
+    policy.care = Care { exclusive: exclusive == Some(true), once: idempotent == Some(false) };
     policy
 }
 

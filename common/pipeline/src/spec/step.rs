@@ -130,6 +130,7 @@ fn read_task<'t>(
         backoff: policy.backoff,
         time_limit: policy.time_limit,
         resources: policy.resources,
+        care: policy.care,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Graphs that files mean: heads, edges, terminals, sections, tasks.
 
 use dagmar_common::graph::{
-    Backoff, Command, CompositeMode, Function, ParameterKind, Resources, Shell,
+    Backoff, Care, Command, CompositeMode, Function, ParameterKind, Resources, Shell,
 };
 use dagmar_common::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
 use dagmar_common::time::Span;
@@ -86,9 +86,11 @@ fn tasks_keep_all_that_was_said() {
         b:\n    command: [/bin/echo, 1, true, '']\n    command_type: shell\n    \
         max_attempts: 2\n    max_time: 500ms\n  \
         c: {command: [/bin/echo, 1, true, ''], max_time: 500ms, max_attempts: 2}\n  \
-        d: {command: true, retry: {backoff: {first: 1s, most: 1m}}}\n";
+        d: {command: true, retry: {backoff: {first: 1s, most: 1m}}}\n  \
+        e: {command: pay, exclusive: true, idempotent: false}\n  \
+        f: {command: pay, exclusive: false, idempotent: true}\n  g: {command: pay}\n";
     let graph = graph(text);
-    assert_eq!(graph.tasks.len(), 3, "equal tasks are one");
+    assert_eq!(graph.tasks.len(), 5, "equal tasks are one");
     let task = |number| graph.task(TaskNo(number));
     let script =
         |text: &str| Function::Process(Command::Script { text: text.to_owned(), shell: Shell::Sh });
@@ -103,6 +105,8 @@ fn tasks_keep_all_that_was_said() {
     assert_eq!(task(2).function, script("true"));
     let backoff = Backoff { first: Span::from_secs(1), most: Span::from_secs(60) };
     assert_eq!(task(2).backoff, Some(backoff));
+    assert_eq!(task(3).care, Care { exclusive: true, once: true });
+    assert!(task(4).care.is_none());
 }
 
 #[test]

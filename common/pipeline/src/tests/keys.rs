@@ -13,8 +13,8 @@ fn unknown_keys_have_a_suggestion_or_a_list() {
     task(
         "env: {A: 1}",
         &["2:19 E0102 unknown key `env` in a task (keys here: type, next, on_failure, needs, \
-           command, command_type, retry, max_attempts, timeout, max_time, resources; keys of \
-           your own begin with `x-`)"],
+           command, command_type, retry, max_attempts, timeout, max_time, resources, \
+           exclusive, idempotent; keys of your own begin with `x-`)"],
     );
     task(
         "iterate_on: x",
@@ -80,8 +80,6 @@ fn what_is_not_built_yet_says_so() {
         "reducer",
         "overrides",
         "cache",
-        "exclusive",
-        "idempotent",
         "requires",
         "priority",
         "shell",
@@ -120,6 +118,12 @@ fn what_is_not_built_yet_says_so() {
            shell` if `examples.simple.hello` is a program)"],
     );
     graph("steps: {a: {command: examples.simple.hello}}\n");
+}
+
+#[test]
+fn care_is_true_or_false() {
+    task("exclusive: yes", &["2:30 E0104 `exclusive` wants true or false, found text"]);
+    task("idempotent: 0", &["2:31 E0104 `idempotent` wants true or false, found an integer"]);
 }
 
 #[test]

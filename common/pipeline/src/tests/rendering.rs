@@ -92,8 +92,8 @@ error[E0102]: unknown key `env` in a task
   |                   ^^^
   |
   = help: keys here: type, next, on_failure, needs, command, command_type,
-          retry, max_attempts, timeout, max_time, resources; keys of your own
-          begin with `x-`
+          retry, max_attempts, timeout, max_time, resources, exclusive,
+          idempotent; keys of your own begin with `x-`
 
 2 errors, nothing submitted.
 ",

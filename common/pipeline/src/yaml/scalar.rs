@@ -50,6 +50,14 @@ impl<'t> Scalar<'t> {
         self.text.parse().ok()
     }
 
+    /// None unless it is one of YAML's own two words.
+    pub fn boolean(self) -> Option<bool> {
+        match self.meaning() {
+            Meaning::Boolean(flag) => Some(flag),
+            _ => None,
+        }
+    }
+
     fn meaning(self) -> Meaning {
         if !self.is_plain {
             return Meaning::Text;

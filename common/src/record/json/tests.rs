@@ -14,6 +14,7 @@ fn graph() -> Graph {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Default::default(),
     };
     let mut root = SectionBuilder::default();
     let extract = root.node("extract", crate::graph::NodeKind::Task(TaskNo(0)), true);

@@ -12,6 +12,7 @@ fn with_task() -> Graph {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Default::default(),
     };
     Graph { name: "figures".into(), tasks: vec![task], ..Graph::default() }
 }

@@ -4,6 +4,7 @@ mod agenda;
 mod archive;
 mod cancel;
 mod outcomes;
+mod removal;
 mod stage;
 mod submit;
 mod timers;
@@ -74,7 +75,9 @@ impl State {
             Command::Submit(submit) => self.submit(entry, submit, out),
             Command::Cancel { request, run, reason } => self.cancel(entry, request, &run, &reason),
             Command::Hello(hello) => self.hello(entry, hello, out),
-            Command::WorkerReady { worker, session } => self.worker_ready(worker, session),
+            Command::WorkerReady { worker, incarnation, session } => {
+                self.worker_ready(worker, incarnation, session)
+            }
             Command::WorkerSuspended { worker, session } => {
                 self.worker_suspended(entry, worker, session)
             }
@@ -85,11 +88,14 @@ impl State {
                 *units += outcomes.len() as u32;
                 self.outcomes(entry, worker, outcomes, out)
             }
-            Command::Returned { worker, returned } => {
+            Command::Returned { worker, incarnation, returned } => {
                 *units += returned.len() as u32;
-                self.returned(entry, worker, returned, out)
+                self.returned(entry, (worker, incarnation), returned, out)
             }
             Command::Archived { run } => self.archived(&run),
+            Command::Drain { worker, is_on } => self.drain(worker, is_on, out),
+            Command::RemoveWorker { worker } => self.remove_worker(entry, worker, units, out),
+            Command::Restored { cluster } => self.restored(entry, cluster, units, out),
         }
     }
 

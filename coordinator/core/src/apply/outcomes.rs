@@ -1,6 +1,6 @@
 //! Outcomes and returned leases: each fence is answered by itself.
 
-use dagmar_common::ids::{Fence, WorkerId, WorkerNo};
+use dagmar_common::ids::{Fence, Incarnation, WorkerId, WorkerNo};
 use dagmar_common::lease::{Ending, Outcome, Returned};
 
 use crate::effect::{Applied, Effect, Reply};
@@ -70,11 +70,14 @@ impl State {
     pub(super) fn returned(
         &mut self,
         entry: Entry,
-        worker: WorkerId,
+        (worker, incarnation): (WorkerId, Incarnation),
         returned: Vec<Returned>,
         out: &mut Applied,
     ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
+        if self.workers.get(worker).incarnation != incarnation {
+            return Reply::Dropped;
+        }
         for Returned { fence, started } in returned {
             let its_own = self.leases.live(fence).filter(|row| row.worker == worker);
             if let Some(lease) = its_own {

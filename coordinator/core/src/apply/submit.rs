@@ -148,7 +148,7 @@ impl State {
     fn queues(&mut self, graph: &SharedGraph, entry: Entry) -> (Vec<Queue>, Arc<[u32]>) {
         let mut queues: Vec<Queue> = Vec::new();
         let queue_of = graph.graph.tasks.iter().map(|task| {
-            let class = self.schedule.intern(task.resources, entry.now);
+            let class = self.schedule.intern(task.resources, task.care, entry.now);
             let known = queues.iter().position(|queue| queue.class == class);
             known.unwrap_or_else(|| {
                 queues.push(Queue::new(class));

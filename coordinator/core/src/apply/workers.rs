@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
+use dagmar_common::ids::{Fence, Incarnation, Session, WorkerId, WorkerNo};
 use dagmar_common::limits::{ENTRY_UNITS_MAX, LOST_AFTER, LOST_AFTER_MIN};
 
 use crate::command::WorkerHello;
 use crate::effect::{Applied, Effect, Reply};
 use crate::rules::Entry;
-use crate::rules::end::Lapse;
+use crate::rules::end::{Lapse, Loss};
 use crate::state::State;
 use crate::state::worker::{Readiness, Reign, WorkerRow};
 
@@ -36,6 +36,9 @@ impl State {
             None => self.new_worker(entry, &hello),
         };
         let row = self.workers.get_mut(worker);
+        if row.readiness == Readiness::Removed {
+            return Reply::Dropped;
+        }
         if hello.incarnation.number < row.incarnation.number
             || (hello.incarnation.number == row.incarnation.number
                 && hello.incarnation.nonce != row.incarnation.nonce)
@@ -46,7 +49,8 @@ impl State {
         row.incarnation = hello.incarnation;
         row.name = hello.name.into();
         row.labels = hello.labels.into();
-        row.lost_after = hello.lost_after.unwrap_or(LOST_AFTER).max(LOST_AFTER_MIN);
+        let lost_after = hello.lost_after.unwrap_or(LOST_AFTER).max(LOST_AFTER_MIN);
+        row.lost_after = lost_after;
         let before = std::mem::replace(&mut row.cpu_millis, hello.cpu_millis);
         self.workers.capacity += u64::from(hello.cpu_millis);
         self.workers.capacity -= u64::from(before);
@@ -54,14 +58,17 @@ impl State {
         if is_newer {
             let held: BTreeSet<Fence> = hello.held.iter().map(|held| held.fence).collect();
             for (fence, is_charged) in self.held_by(worker) {
-                let lapse = match (hello.born_ready, held.contains(&fence)) {
-                    // In the process of its only coordinator it died with it: no trial's fault.
-                    // What it lists had begun.
-                    (Some(_), started) => Lapse::Lost { started, counts: false },
+                let loss = match (hello.born_ready, held.contains(&fence)) {
+                    // In the process of its only coordinator all died with it, and was swept: no
+                    // trial's fault, and nothing is left to wait for. What it lists had begun.
+                    (Some(_), started) => Loss { started, counts: false, may_run_for: None },
                     (None, true) => continue,
-                    (None, false) => Lapse::Lost { started: is_charged, counts: true },
+                    (None, false) => {
+                        let may_run_for = Some(lost_after);
+                        Loss { started: is_charged, counts: true, may_run_for }
+                    }
                 };
-                self.lapse(entry, fence, lapse, out);
+                self.lapse(entry, fence, Lapse::Lost(loss), out);
             }
             out.effects.push(Effect::Stale { worker });
         }
@@ -92,12 +99,23 @@ impl State {
             last: 0,
             ahead: 0,
             reserved_for: None,
+            drains: false,
         });
         worker
     }
 
-    pub(super) fn worker_ready(&mut self, worker: WorkerId, session: Session) -> Reply {
+    pub(super) fn worker_ready(
+        &mut self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+        session: Session,
+    ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
+        let row = self.workers.get(worker);
+        let is_over = row.readiness == Readiness::Removed || session < row.session;
+        if is_over || row.incarnation != incarnation {
+            return Reply::Dropped;
+        }
         self.make_worker_ready(worker, session);
         Reply::Done
     }
@@ -162,16 +180,19 @@ impl State {
             (started.iter().collect(), unsent.iter().collect());
         for (fence, is_charged) in self.held_by(worker) {
             // Not known to have started: the worker was not lost under it.
-            let counts = started.contains(&fence) && !unsent.contains(&fence);
-            let started = counts || (is_charged && !unsent.contains(&fence));
-            self.lapse(entry, fence, Lapse::Lost { started, counts }, out);
+            let (started, unsent) = (started.contains(&fence), unsent.contains(&fence));
+            let counts = started && !unsent;
+            let started = counts || (is_charged && !unsent);
+            // It was away for so long that what was exclusive has stopped.
+            let loss = Loss { started, counts, may_run_for: None };
+            self.lapse(entry, fence, Lapse::Lost(loss), out);
         }
         Reply::Done
     }
 
     /// Its leases, and whether each has its worker's cpus. Where nobody knows better, such a one
     /// had begun, and what was granted ahead of it had not. The end of one moves others up.
-    fn held_by(&self, worker: WorkerNo) -> Vec<(Fence, bool)> {
+    pub(super) fn held_by(&self, worker: WorkerNo) -> Vec<(Fence, bool)> {
         let is_charged = |fence| self.leases.live(fence).is_some_and(|lease| lease.is_charged);
         self.leases_of(worker).map(|fence| (fence, is_charged(fence))).collect()
     }

@@ -467,6 +467,7 @@ impl RunRow {
                 format!("{} of {} items failed", map.failed, map.count)
             }
             Why::ItemsFailed => String::new(),
+            Why::Unknown => "it may have run, and may not be started twice".into(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dagmar_common::ids::{Fence, LogIndex, NodeNo, RunNo, WorkerNo};
+use dagmar_common::ids::{Fence, LogIndex, NodeNo, RunNo};
 use dagmar_common::limits::WORKER_LEASES_MAX;
 use dagmar_common::record::{NodeStatus, RunStatus};
 use dagmar_common::time::LogTime;
@@ -11,7 +11,7 @@ use super::find::{Found, find};
 use crate::state::State;
 use crate::state::node::{Marks, NONE};
 use crate::state::run::{RunRow, Stop};
-use crate::state::worker::WorkerRow;
+use crate::state::worker::{Readiness, WorkerRow};
 
 /// Steps that an answer about a whole run names; the rest are counted.
 const STEPS_NAMED_MAX: usize = 10;
@@ -91,6 +91,8 @@ pub enum Lack {
         since: LogTime,
     },
     Lost,
+    /// It is to end what it has, and gets no more.
+    Draining,
     /// Even when idle it has not enough.
     TooSmall {
         cpu_millis: u32,
@@ -216,9 +218,10 @@ fn ready(state: &State, run: &RunRow, row: u32, reasons: &mut Vec<Reason>) {
     let queue = &run.queues[run.queue_place(task)];
     let class = &state.schedule.classes[queue.class as usize];
     let need = class.need();
-    let workers = (0..).map(WorkerNo).zip(&state.workers.rows);
+    let here = |worker: &&WorkerRow| worker.readiness != Readiness::Removed;
+    let workers = state.workers.rows.iter().filter(here);
     let lacks = workers
-        .map(|(_, worker)| (worker.name.clone(), lack(state, worker, queue.class, need)))
+        .map(|worker| (worker.name.clone(), lack(state, worker, queue.class, need)))
         .collect();
     reasons.push(Reason::Needs { cpu_millis: need, workers: lacks });
     let ahead = std::iter::successors(Some(run.nodes.get(row).other), |before| {
@@ -239,6 +242,8 @@ fn lack(state: &State, worker: &WorkerRow, class: u32, need: u32) -> Lack {
         Lack::Suspended { since }
     } else if !worker.is_ready(state.reign) {
         Lack::Lost
+    } else if worker.drains {
+        Lack::Draining
     } else if need > worker.cpu_millis {
         Lack::TooSmall { cpu_millis: worker.cpu_millis }
     } else if worker.reserved_for.is_some_and(|reserved| reserved != class) {

@@ -26,6 +26,8 @@ pub struct WorkerView<'a> {
     /// Since when it is suspended, in log time.
     pub suspended_since: Option<LogTime>,
     pub is_lost: bool,
+    pub is_removed: bool,
+    pub drains: bool,
     pub lost_after: Span,
 }
 
@@ -62,6 +64,8 @@ impl State {
             ready: row.is_ready(self.reign).then_some(row.session),
             suspended_since: row.away_since(self.reign),
             is_lost: row.readiness == Readiness::Lost,
+            is_removed: row.readiness == Readiness::Removed,
+            drains: row.drains,
             lost_after: row.lost_after,
         }
     }

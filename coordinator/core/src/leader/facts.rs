@@ -36,6 +36,8 @@ pub struct WorkerFacts {
     pub incarnation: Incarnation,
     /// The session under which it gets grants; None while it is suspended or lost.
     pub ready: Option<Session>,
+    /// Nobody may come under this id any more.
+    pub is_removed: bool,
     /// When its next lease may be taken from it; None while it is ready or holds nothing.
     pub lost_at: Option<LogTime>,
 }
@@ -90,6 +92,7 @@ fn facts(worker: &WorkerView<'_>) -> WorkerFacts {
         number: worker.number,
         incarnation: worker.incarnation,
         ready: worker.ready,
+        is_removed: worker.is_removed,
         lost_at: since.map(|since| since + worker.lost_after),
     }
 }

@@ -44,7 +44,8 @@ impl Leader {
                 continue;
             }
             let worker = state.worker(greeting.hello.worker);
-            let is_older = worker.is_some_and(|worker| is_older(&greeting.hello, &worker));
+            let is_older = worker
+                .is_some_and(|worker| worker.is_removed || is_older(&greeting.hello, &worker));
             match worker {
                 Some(worker) if is_older || is_known(&greeting.hello, &worker, state) => {
                     self.answer(stream, worker, is_older, state, out);
@@ -130,8 +131,9 @@ impl Leader {
             if answered.expected.is_empty() {
                 answered.is_ready_proposed = true;
                 let (worker, session) = (answered.worker, answered.number);
+                let incarnation = answered.incarnation;
                 self.reporting.remove(&stream);
-                self.propose(Command::WorkerReady { worker, session }, out);
+                self.propose(Command::WorkerReady { worker, incarnation, session }, out);
             }
         }
     }

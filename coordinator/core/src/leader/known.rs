@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dagmar_common::ids::{Fence, Session as SessionNo, StreamNo, WorkerId};
+use dagmar_common::ids::{Fence, Incarnation, Session as SessionNo, StreamNo, WorkerId};
 use dagmar_common::lease::{Outcome, Returned};
 use dagmar_common::time::BootTime;
 
@@ -25,6 +25,8 @@ pub(crate) struct Known {
     /// What it reported in this turn.
     pub outcomes: Vec<Outcome>,
     pub returned: Vec<Returned>,
+    /// Of whoever gave these back.
+    pub returned_in: Incarnation,
 }
 
 impl Known {
@@ -41,6 +43,7 @@ pub(crate) fn about(command: &Command) -> Option<(WorkerId, bool)> {
         Command::WorkerSuspended { worker, .. } | Command::WorkerLost { worker, .. } => {
             Some((*worker, true))
         }
+        Command::RemoveWorker { worker } => Some((*worker, true)),
         Command::WorkerReady { worker, .. }
         | Command::Outcomes { worker, .. }
         | Command::Returned { worker, .. } => Some((*worker, false)),

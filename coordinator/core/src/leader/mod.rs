@@ -184,6 +184,15 @@ impl Leader {
         self.settle(state, out);
     }
 
+    /// A command about a worker that somebody else proposes here: its readiness may end with it.
+    pub fn is_proposed(&mut self, command: &Command) {
+        if let Some((worker, ends)) = known::about(command) {
+            let known = self.workers.entry(worker).or_default();
+            known.proposed += 1;
+            known.ending += u32::from(ends);
+        }
+    }
+
     /// Before each entry is applied: what was pending about its workers is settled by it.
     pub fn committed(&mut self, position: Position, batch: &Batch) {
         if position.term == self.term && batch.term == self.term {
@@ -303,14 +312,17 @@ impl Leader {
     fn returned(&mut self, stream: StreamNo, returned: Vec<Returned>) {
         let Some(session) = self.sessions.get_mut(&stream) else { return };
         let Some(answered) = session.answered() else { return };
-        let (worker, is_stale) = (answered.worker, answered.is_stale);
+        let (worker, incarnation, is_stale) =
+            (answered.worker, answered.incarnation, answered.is_stale);
         returned.iter().for_each(|one| session.reported(one.fence));
         if is_stale {
             returned.iter().for_each(|one| session.say_fence(ToWorker::Refused, one.fence));
             self.talking.insert(stream);
         } else {
             self.speaking.insert(worker);
-            self.workers.entry(worker).or_default().returned.extend(returned);
+            let known = self.workers.entry(worker).or_default();
+            known.returned.extend(returned);
+            known.returned_in = incarnation;
         }
     }
 
@@ -370,21 +382,18 @@ impl Leader {
             let Some(known) = self.workers.get_mut(&worker) else { continue };
             let outcomes = std::mem::take(&mut known.outcomes);
             let returned = std::mem::take(&mut known.returned);
+            let incarnation = known.returned_in;
             for outcomes in in_parts(outcomes) {
                 self.propose(Command::Outcomes { worker, outcomes }, out);
             }
             if !returned.is_empty() {
-                self.propose(Command::Returned { worker, returned }, out);
+                self.propose(Command::Returned { worker, incarnation, returned }, out);
             }
         }
     }
 
     fn propose(&mut self, command: Command, out: &mut Vec<Output>) {
-        if let Some((worker, ends)) = known::about(&command) {
-            let known = self.workers.entry(worker).or_default();
-            known.proposed += 1;
-            known.ending += u32::from(ends);
-        }
+        self.is_proposed(&command);
         out.push(Output::Propose(command));
     }
 

@@ -99,12 +99,13 @@ impl Leader {
     }
 
     fn tell_stale(&mut self, worker: WorkerId, state: &impl Facts) {
-        let Some(newest) = state.worker(worker).map(|facts| facts.incarnation) else { return };
+        let Some(facts) = state.worker(worker) else { return };
         let Some(known) = self.workers.get(&worker) else { return };
         for stream in &known.streams {
             let Some(session) = self.sessions.get_mut(stream) else { continue };
             let Some(answered) = session.answered_mut() else { continue };
-            if answered.incarnation != newest && !answered.is_stale {
+            let is_over = facts.is_removed || answered.incarnation != facts.incarnation;
+            if is_over && !answered.is_stale {
                 answered.is_stale = true;
                 session.say(ToWorker::Stale);
                 self.reporting.remove(stream);

@@ -12,6 +12,8 @@ use crate::command::{Payload, Submit, WorkerHello};
 use crate::effect::Applied;
 use crate::{State, stored};
 
+mod several;
+
 const WORKER: WorkerId = WorkerId(7);
 
 /// A leader with its state; what it proposes is applied only when the test says so.
@@ -108,9 +110,19 @@ impl Desk {
     }
 
     fn greets(&mut self, stream: u64, incarnation: u64, held: &[(u64, HeldAs)]) {
+        self.greets_as(WORKER, stream, incarnation, held);
+    }
+
+    fn greets_as(
+        &mut self,
+        worker: WorkerId,
+        stream: u64,
+        incarnation: u64,
+        held: &[(u64, HeldAs)],
+    ) {
         let held = held.iter().map(|(fence, state)| Held { fence: Fence(*fence), state: *state });
         let hello = Hello {
-            worker: WORKER,
+            worker,
             incarnation: Incarnation { number: incarnation, nonce: 1 },
             name: "w".into(),
             cpu_millis: 2_000,
@@ -198,6 +210,7 @@ fn run_of(steps: u32) -> Submit {
         backoff: None,
         time_limit: None,
         resources: Resources::default(),
+        care: Default::default(),
     });
     let mut section = SectionBuilder::default();
     for step in 0..steps {

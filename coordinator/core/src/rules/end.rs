@@ -24,20 +24,45 @@ use crate::state::trial::{TrialRest, TrialRow};
 pub(crate) enum Lapse {
     /// Given back by its worker; nothing runs. `started`: its process had begun, and was lost.
     /// `waits`: granted again at once it would only come back at once.
-    Returned { started: bool, waits: bool },
-    /// Its worker is gone. `started`: its process had begun, as far as anybody knows; `counts`:
-    /// that tells against the trial.
-    Lost { started: bool, counts: bool },
+    Returned {
+        started: bool,
+        waits: bool,
+    },
+    Lost(Loss),
+}
+
+/// Its worker is gone, or no longer knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// Its process had begun, as far as anybody knows.
+    pub started: bool,
+    /// That tells against the trial: one more towards the crash limit.
+    pub counts: bool,
+    /// Its process may still run, and stops by itself within this time if it is exclusive.
+    pub may_run_for: Option<Span>,
+}
+
+/// What becomes of a trial without its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Ready,
+    Waits(Span),
+    Ends(NodeStatus, Why),
 }
 
 impl Lapse {
     fn had_started(self) -> bool {
-        matches!(self, Lapse::Returned { started: true, .. } | Lapse::Lost { started: true, .. })
+        match self {
+            Lapse::Returned { started, .. } | Lapse::Lost(Loss { started, .. }) => started,
+        }
     }
 
     /// The trial may be what its worker or supervisor died of.
     fn counts(self) -> bool {
-        matches!(self, Lapse::Returned { started: true, .. } | Lapse::Lost { counts: true, .. })
+        match self {
+            Lapse::Returned { started, .. } => started,
+            Lapse::Lost(loss) => loss.counts,
+        }
     }
 }
 
@@ -135,10 +160,24 @@ impl Turn<'_> {
         node.trials = self.run.trials.push(trial);
     }
 
-    /// Of attempts that were lost again and again under one number the last takes the place of the
-    /// one before it.
-    fn add_lost(&mut self, row: u32, lost: TrialRow) {
-        let (last, mut before, mut count) = (self.run.nodes.get(row).trials, 0, 0);
+    /// What was under way without an outcome. Of attempts that were lost again and again under one
+    /// number the last takes the place of the one before it.
+    fn add_lost(&mut self, row: u32, lease: &LeaseRow, status: AttemptStatus) {
+        let node = self.run.nodes.get(row);
+        let lost = TrialRow {
+            previous: NONE,
+            worker: lease.worker,
+            number: node.failed + 1,
+            status,
+            reason: None,
+            began: WallTime::default(),
+            took: Span::default(),
+            granted: lease.granted,
+            recorded: self.entry.index.0,
+            seen: node.view.clone(),
+            rest: None,
+        };
+        let (last, mut before, mut count) = (node.trials, 0, 0);
         let mut at = last;
         while at != NONE && count < LOST_ATTEMPTS_MAX {
             let trial = self.run.trials.get(at);
@@ -197,49 +236,54 @@ impl Turn<'_> {
     }
 
     /// The lease, no longer live, ended without an outcome. The trial is ready again and spends no
-    /// attempt, unless its run has stopped or too many workers were lost under it.
+    /// attempt, unless its run has stopped, too many workers were lost under it, or it may have
+    /// run and may not run twice.
     pub fn lapse(&mut self, fence: Fence, lease: &LeaseRow, lapse: Lapse) {
         let row = lease.node;
         self.run.leases -= 1;
         self.touch();
-        let node = self.run.nodes.get_mut(row);
-        let number = node.failed + 1;
-        let seen = node.view.clone();
-        let is_stopped = self.run.stop.is_some();
-        let is_over = lapse.counts() && {
-            node.crashes += 1;
-            node.crashes >= CRASH_LIMIT
-        };
+        let after = self.after(row, lapse);
         if lapse.had_started() {
-            let status = if is_stopped { AttemptStatus::Cancelled } else { AttemptStatus::Lost };
-            let lost = TrialRow {
-                previous: NONE,
-                worker: lease.worker,
-                number,
-                status,
-                reason: None,
-                began: WallTime::default(),
-                took: Span::default(),
-                granted: lease.granted,
-                recorded: self.entry.index.0,
-                seen,
-                rest: None,
+            let status = match after {
+                After::Ends(_, Why::Unknown) => AttemptStatus::Unknown,
+                _ if self.run.stop.is_some() => AttemptStatus::Cancelled,
+                _ => AttemptStatus::Lost,
             };
-            self.add_lost(row, lost);
+            self.add_lost(row, lease, status);
         }
-        if is_stopped || is_over {
-            self.leases.remove(fence);
+        match after {
+            After::Ready => self.make_ready(row),
+            After::Waits(wait) => self.back_off(row, wait),
+            After::Ends(status, why) => {
+                self.leases.remove(fence);
+                self.end_node(row, status, why, NONE);
+            }
         }
-        match (is_stopped, lapse) {
-            (true, Lapse::Returned { .. }) => {
-                self.end_node(row, NodeStatus::Cancelled, Why::RunStopped, NONE);
+    }
+
+    fn after(&mut self, row: u32, lapse: Lapse) -> After {
+        let care = self.task(row).map(|task| task.care).unwrap_or_default();
+        if self.run.stop.is_some() {
+            let why = match lapse {
+                Lapse::Returned { .. } => Why::RunStopped,
+                Lapse::Lost(_) => Why::CancelUnconfirmed,
+            };
+            return After::Ends(NodeStatus::Cancelled, why);
+        }
+        if care.once && lapse.had_started() {
+            return After::Ends(NodeStatus::Failed, Why::Unknown);
+        }
+        let node = self.run.nodes.get_mut(row);
+        node.crashes += u8::from(lapse.counts());
+        if node.crashes >= CRASH_LIMIT {
+            return After::Ends(NodeStatus::Failed, Why::CrashLimit);
+        }
+        match lapse {
+            Lapse::Returned { waits: true, .. } => After::Waits(NOT_STARTED_WAITS),
+            Lapse::Lost(Loss { may_run_for: Some(wait), .. }) if care.exclusive => {
+                After::Waits(wait)
             }
-            (true, Lapse::Lost { .. }) => {
-                self.end_node(row, NodeStatus::Cancelled, Why::CancelUnconfirmed, NONE);
-            }
-            _ if is_over => self.end_node(row, NodeStatus::Failed, Why::CrashLimit, NONE),
-            (false, Lapse::Returned { waits: true, .. }) => self.back_off(row, NOT_STARTED_WAITS),
-            _ => self.make_ready(row),
+            _ => After::Ready,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dagmar_common::graph::Resources;
+use dagmar_common::graph::{Care, Resources};
 use dagmar_common::ids::{RunNo, WorkerNo};
 use dagmar_common::limits::{AHEAD_MAX, AHEAD_SPAN, AHEAD_TRIAL_MAX};
 use dagmar_common::time::{LogTime, Span};
@@ -15,6 +15,7 @@ const MEAN_PARTS: u64 = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Class {
     pub resources: Resources,
+    pub care: Care,
     /// Mean time of its trials; None before the first one ended.
     pub mean: Option<u64>,
     /// Runs with ready trials. Follows from their queues.
@@ -37,9 +38,10 @@ pub(crate) struct Head {
 }
 
 impl Class {
-    pub fn new(resources: Resources, now: LogTime) -> Self {
+    pub fn new(resources: Resources, care: Care, now: LogTime) -> Self {
         Class {
             resources,
+            care,
             mean: None,
             waiting: BTreeSet::new(),
             stuck_since: now,
@@ -63,8 +65,12 @@ impl Class {
         });
     }
 
-    /// How many leases a worker may hold beyond what it can run.
+    /// How many leases a worker may hold beyond what it can run. None where a lost worker would
+    /// cost more than the wait: what it only queued would be kept from others, or be unknown.
     pub fn ahead(&self, cpu_millis: u32) -> u32 {
+        if !self.care.is_none() {
+            return 0;
+        }
         let Some(mean) = self.mean else { return 0 };
         let mean = (mean / MEAN_PARTS).max(1);
         if mean > AHEAD_TRIAL_MAX.0 {

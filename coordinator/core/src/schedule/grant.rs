@@ -138,7 +138,7 @@ impl State {
         let worker = self.workers.get(turn.at);
         let class = &self.schedule.classes[turn.class as usize];
         let need = class.need();
-        if !worker.is_ready(self.reign)
+        if !worker.takes_work(self.reign)
             || need > worker.cpu_millis
             || worker.reserved_for.is_some_and(|reserved| reserved != turn.class)
         {
@@ -273,13 +273,22 @@ impl State {
             let need = class.need();
             let reign = self.reign;
             let fits = (0..).map(WorkerNo).zip(&self.workers.rows).filter(|(_, worker)| {
-                worker.is_ready(reign) && worker.cpu_millis >= need && worker.reserved_for.is_none()
+                worker.takes_work(reign)
+                    && worker.cpu_millis >= need
+                    && worker.reserved_for.is_none()
             });
             let best = fits.max_by_key(|(no, worker)| (worker.free(), std::cmp::Reverse(*no)));
             if let Some((worker, _)) = best {
                 self.schedule.classes[number as usize].reserved = Some(worker);
                 self.workers.get_mut(worker).reserved_for = Some(number);
             }
+        }
+    }
+
+    /// What waited for it to have room looks elsewhere.
+    pub(crate) fn unreserve_worker(&mut self, worker: WorkerNo) {
+        if let Some(class) = self.workers.get(worker).reserved_for {
+            self.unreserve(class);
         }
     }
 

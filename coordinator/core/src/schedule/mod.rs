@@ -6,7 +6,7 @@ mod recall;
 
 use std::collections::BTreeSet;
 
-use dagmar_common::graph::Resources;
+use dagmar_common::graph::{Care, Resources};
 use dagmar_common::ids::WorkerNo;
 use dagmar_common::time::LogTime;
 
@@ -25,10 +25,11 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     /// The class of a requirement, which is made where it is new.
-    pub fn intern(&mut self, resources: Resources, now: LogTime) -> u32 {
-        let known = self.classes.iter().position(|class| class.resources == resources);
+    pub fn intern(&mut self, resources: Resources, care: Care, now: LogTime) -> u32 {
+        let wanted = (resources, care);
+        let known = self.classes.iter().position(|class| (class.resources, class.care) == wanted);
         let place = known.unwrap_or_else(|| {
-            self.classes.push(Class::new(resources, now));
+            self.classes.push(Class::new(resources, care, now));
             self.classes.len() - 1
         });
         place as u32
@@ -37,7 +38,7 @@ impl Schedule {
     /// A copy without what follows from the runs.
     pub fn freeze(&self) -> Self {
         let bare = |class: &Class| {
-            let mut bare = Class::new(class.resources, class.stuck_since);
+            let mut bare = Class::new(class.resources, class.care, class.stuck_since);
             (bare.mean, bare.is_new) = (class.mean, class.is_new);
             (bare.cursor, bare.reserved) = (class.cursor, class.reserved);
             bare

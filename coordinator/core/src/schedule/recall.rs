@@ -23,7 +23,7 @@ impl State {
             return;
         };
         let idle = numbered().filter(|(no, row)| {
-            *no != from && row.ahead == 0 && row.is_ready(reign) && row.free() > 0
+            *no != from && row.ahead == 0 && row.takes_work(reign) && row.free() > 0
         });
         let Some((_, to)) = idle.max_by_key(|(no, row)| (row.free(), std::cmp::Reverse(*no)))
         else {

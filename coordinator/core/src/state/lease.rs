@@ -6,6 +6,8 @@ use dagmar_common::ids::{Fence, WorkerNo};
 
 use super::column::{Column, Freeze, Page};
 
+/// A fence is its restore epoch above these bits, and a counter in them.
+const EPOCH_SHIFT: u32 = 48;
 /// Fences side by side in one block.
 const BLOCK_FENCES: u64 = 64;
 /// Blocks in one page: what is frozen, and copied by the first write after that, as a whole.
@@ -123,6 +125,11 @@ impl Leases {
         fence.0 != 0
             && (row as usize) < self.recorded.len()
             && *self.recorded.get(row) == Recorded { fence: fence.0, digest }
+    }
+
+    /// From here on fences are above all that any cluster of the past can have given.
+    pub fn begin_epoch(&mut self) {
+        self.last_fence = ((self.last_fence >> EPOCH_SHIFT) + 1) << EPOCH_SHIFT;
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Fence, &LeaseRow)> {

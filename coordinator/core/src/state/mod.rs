@@ -17,7 +17,7 @@ pub(crate) mod worker;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 
-use dagmar_common::ids::{Digest, LogIndex, RunId, RunNo, WorkerId, WorkerNo};
+use dagmar_common::ids::{ClusterId, Digest, LogIndex, RunId, RunNo, WorkerId, WorkerNo};
 use dagmar_common::record::RunStatus;
 use dagmar_common::time::{LogTime, WallTime};
 
@@ -34,6 +34,8 @@ use worker::{Reign, Workers};
 /// The state machine. [`State::apply`] alone changes it.
 #[derive(Debug)]
 pub struct State {
+    /// Zero unless it was restored from another cluster's backup.
+    pub(crate) cluster: ClusterId,
     pub(crate) time: LogTime,
     pub(crate) last_applied: LogIndex,
     pub(crate) reign: Reign,
@@ -88,6 +90,7 @@ impl Freeze for Summary {}
 impl State {
     pub fn new() -> Self {
         State {
+            cluster: ClusterId::default(),
             time: LogTime::default(),
             last_applied: LogIndex::default(),
             reign: Reign::default(),

@@ -75,6 +75,8 @@ pub(crate) enum Why {
     RunStopped,
     CancelUnconfirmed,
     ItemsFailed,
+    /// It may have run, and may not be started twice.
+    Unknown,
 }
 
 impl NodeRow {

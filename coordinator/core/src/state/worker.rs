@@ -41,6 +41,8 @@ pub(crate) struct WorkerRow {
     pub ahead: u64,
     /// The class that waits for room here; nothing else is placed meanwhile.
     pub reserved_for: Option<u32>,
+    /// It gets nothing more; a word of its own, that nothing but its opposite takes back.
+    pub drains: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub(crate) enum Readiness {
     },
     /// Its leases were taken from it.
     Lost,
+    /// For ever; whoever says this id is told to come under another.
+    Removed,
 }
 
 /// How many leaders there were, and since when the last one leads: workers that became ready under
@@ -87,12 +91,17 @@ impl WorkerRow {
             Readiness::Ready if self.reign == reign.number => None,
             Readiness::Ready => Some(reign.since),
             Readiness::Suspended { since } => Some(since),
-            Readiness::Lost => None,
+            Readiness::Lost | Readiness::Removed => None,
         }
     }
 
     pub fn is_ready(&self, reign: Reign) -> bool {
         self.readiness == Readiness::Ready && self.reign == reign.number
+    }
+
+    /// It is given work.
+    pub fn takes_work(&self, reign: Reign) -> bool {
+        self.is_ready(reign) && !self.drains
     }
 
     /// Appends `fence`, whose row is in `leases` already.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use dagmar_common::ids::{
-    CompositeNo, Digest, Fence, Incarnation, LogIndex, RequestId, RunId, RunNo, SectionNo, Session,
-    WorkerId, WorkerNo,
+    ClusterId, CompositeNo, Digest, Fence, Incarnation, LogIndex, RequestId, RunId, RunNo,
+    SectionNo, Session, WorkerId, WorkerNo,
 };
 use dagmar_common::time::{LogTime, Span, WallTime};
 
@@ -80,6 +80,7 @@ macro_rules! wrapped {
 
 unsigned!(u8, u32, u64);
 wrapped!(
+    ClusterId,
     RunNo,
     WorkerNo,
     SectionNo,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod error;
+mod fences;
 mod forms;
 mod pack;
 mod rows;

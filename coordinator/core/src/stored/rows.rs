@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dagmar_common::graph::Resources;
+use dagmar_common::graph::{Care, Resources};
 use dagmar_common::lease::{ExitReason, LogPlace, Output, OutputWay};
 use dagmar_common::record::{AttemptStatus, Counts, NodeStatus, RunStatus};
 use dagmar_common::view::Scope;
@@ -54,6 +54,7 @@ numbered!(Why {
     RunStopped = 7,
     CancelUnconfirmed = 8,
     ItemsFailed = 9,
+    Unknown = 10,
 });
 
 fields!(Reign { number, since });
@@ -164,6 +165,7 @@ fields!(WorkerRow {
     last,
     ahead,
     reserved_for,
+    drains,
 });
 fields!(LeaseRow {
     slot,
@@ -180,6 +182,7 @@ fields!(LeaseRow {
 fields!(Recorded { fence, digest });
 fields!(TimerRow { deadline, sequence, due });
 fields!(Resources { cpu_millis });
+fields!(Care { exclusive, once });
 fields!(Schedule { classes, fresh, is_unfinished });
 
 impl Pack for Blob {
@@ -364,6 +367,7 @@ impl Pack for Readiness {
         match self {
             Readiness::Ready => out.number(0),
             Readiness::Lost => out.number(1),
+            Readiness::Removed => out.number(3),
             Readiness::Suspended { since } => {
                 out.number(2);
                 since.pack(out);
@@ -376,6 +380,7 @@ impl Pack for Readiness {
             0 => Ok(Readiness::Ready),
             1 => Ok(Readiness::Lost),
             2 => Ok(Readiness::Suspended { since: Pack::unpack(from)? }),
+            3 => Ok(Readiness::Removed),
             _ => Err(RestoreError::Malformed("an unknown readiness")),
         }
     }
@@ -422,6 +427,7 @@ impl Pack for Timers {
 impl Pack for Class {
     fn pack(&self, out: &mut Writer<'_>) {
         self.resources.pack(out);
+        self.care.pack(out);
         self.mean.pack(out);
         self.stuck_since.pack(out);
         self.is_new.pack(out);
@@ -430,9 +436,9 @@ impl Pack for Class {
     }
 
     fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
-        let resources = Pack::unpack(from)?;
+        let (resources, care) = (Pack::unpack(from)?, Pack::unpack(from)?);
         let mean = Pack::unpack(from)?;
-        let mut class = Class::new(resources, Pack::unpack(from)?);
+        let mut class = Class::new(resources, care, Pack::unpack(from)?);
         class.mean = mean;
         class.is_new = Pack::unpack(from)?;
         class.cursor = Pack::unpack(from)?;

@@ -28,6 +28,7 @@ impl State {
             ..Runs::default()
         };
         Frozen(Box::new(State {
+            cluster: self.cluster,
             time: self.time,
             last_applied: self.last_applied,
             reign: self.reign,
@@ -98,6 +99,7 @@ impl Frozen {
 
 impl Pack for State {
     fn pack(&self, out: &mut Writer<'_>) {
+        self.cluster.pack(out);
         self.time.pack(out);
         self.last_applied.pack(out);
         self.reign.pack(out);
@@ -127,6 +129,7 @@ impl Pack for State {
 
     fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
         let mut state = State::new();
+        state.cluster = Pack::unpack(from)?;
         state.time = Pack::unpack(from)?;
         state.last_applied = Pack::unpack(from)?;
         state.reign = Pack::unpack(from)?;

@@ -1,7 +1,9 @@
 //! Golden bytes: what was written once is read for ever, and is not written otherwise.
 #![allow(clippy::disallowed_methods, reason = "golden files are read here, and written on demand")]
 
-use dagmar_common::ids::{Digest, Fence, Incarnation, RequestId, RunId, Session, Term, WorkerId};
+use dagmar_common::ids::{
+    ClusterId, Digest, Fence, Incarnation, RequestId, RunId, Session, Term, WorkerId,
+};
 use dagmar_common::lease::{
     Ending, ExitReason, Held, HeldAs, LogPlace, Outcome, Output, OutputWay, Returned,
 };
@@ -69,7 +71,7 @@ fn everything() -> Batch {
         born_ready: Some(Session(1)),
         lost_after: Some(Span(60)),
     };
-    let session = Session(1 << 32);
+    let (incarnation, session) = (hello.incarnation, Session(1 << 32));
     let (started, unsent) = (vec![Fence(5)], vec![Fence(6), Fence(4)]);
     let returned = vec![Returned { fence: Fence(9), started: true }];
     Batch {
@@ -89,12 +91,15 @@ fn everything() -> Batch {
             Command::Submit(submit),
             Command::Cancel { request: RequestId(4), run: run.clone(), reason: "r".into() },
             Command::Hello(hello),
-            Command::WorkerReady { worker, session },
+            Command::WorkerReady { worker, incarnation, session },
             Command::WorkerSuspended { worker, session },
             Command::WorkerLost { worker, started, unsent },
             Command::Outcomes { worker, outcomes },
-            Command::Returned { worker, returned },
+            Command::Returned { worker, incarnation, returned },
             Command::Archived { run },
+            Command::Drain { worker, is_on: true },
+            Command::RemoveWorker { worker },
+            Command::Restored { cluster: ClusterId(8) },
         ],
     }
 }

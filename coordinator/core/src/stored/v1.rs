@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bincode::config::{self, Configuration};
 use bincode::{Decode, Encode};
 use dagmar_common::envelope::{self, Kind};
-use dagmar_common::ids::{Digest, Fence, Incarnation, RequestId, RunId, Session, Term, WorkerId};
+use dagmar_common::ids::{
+    ClusterId, Digest, Incarnation, RequestId, RunId, Session, Term, WorkerId,
+};
 use dagmar_common::lease::{
     Ending, ExitReason, Held, HeldAs, LogPlace, Outcome, Output, OutputWay, Returned,
 };
@@ -16,6 +18,7 @@ use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 
 use super::StoredError;
+use super::fences::Fences;
 use crate::command::{Batch, Command, Part, Payload, Submit, WorkerHello};
 
 const VERSION: u16 = 1;
@@ -37,12 +40,15 @@ enum CommandV1 {
     Submit(Box<SubmitV1>),
     Cancel { request: [u8; 16], run: String, reason: String },
     Hello(Box<HelloV1>),
-    WorkerReady { worker: [u8; 16], session: u64 },
+    WorkerReady { worker: [u8; 16], incarnation: (u64, u64), session: u64 },
     WorkerSuspended { worker: [u8; 16], session: u64 },
     WorkerLost { worker: [u8; 16], started: Vec<i64>, unsent: Vec<i64> },
     Outcomes { worker: [u8; 16], outcomes: Vec<OutcomeV1> },
-    Returned { worker: [u8; 16], returned: Vec<(i64, bool)> },
+    Returned { worker: [u8; 16], incarnation: (u64, u64), returned: Vec<(i64, bool)> },
     Archived { run: String },
+    Drain { worker: [u8; 16], is_on: bool },
+    RemoveWorker { worker: [u8; 16] },
+    Restored { cluster: [u8; 16] },
 }
 
 #[derive(Encode, Decode)]
@@ -175,32 +181,6 @@ fn open<T: Decode<()>>(kind: Kind, bytes: &[u8]) -> Result<T, StoredError> {
     read(body)
 }
 
-/// Fences as differences, each to the one before it.
-#[derive(Default)]
-struct Fences(u64);
-
-impl Fences {
-    fn pack(&mut self, fence: Fence) -> i64 {
-        let before = std::mem::replace(&mut self.0, fence.0);
-        fence.0.wrapping_sub(before) as i64
-    }
-
-    fn unpack(&mut self, difference: i64) -> Fence {
-        self.0 = self.0.wrapping_add(difference as u64);
-        Fence(self.0)
-    }
-
-    fn pack_all(fences: &[Fence]) -> Vec<i64> {
-        let mut packed = Fences::default();
-        fences.iter().map(|fence| packed.pack(*fence)).collect()
-    }
-
-    fn unpack_all(packed: Vec<i64>) -> Vec<Fence> {
-        let mut fences = Fences::default();
-        packed.into_iter().map(|difference| fences.unpack(difference)).collect()
-    }
-}
-
 impl From<&Batch> for BatchV1 {
     fn from(batch: &Batch) -> Self {
         let command = |command| CommandV1::of(command, batch.wall);
@@ -228,6 +208,7 @@ impl From<BatchV1> for Batch {
 impl CommandV1 {
     fn of(command: &Command, wall: WallTime) -> Self {
         let worker = |worker: &WorkerId| worker.0.to_le_bytes();
+        let life = |incarnation: &Incarnation| (incarnation.number, incarnation.nonce);
         match command {
             Command::LeaderUp => CommandV1::LeaderUp,
             Command::Continue => CommandV1::Continue,
@@ -248,9 +229,11 @@ impl CommandV1 {
                 reason: reason.clone(),
             },
             Command::Hello(hello) => CommandV1::Hello(Box::new(hello.into())),
-            Command::WorkerReady { worker: id, session } => {
-                CommandV1::WorkerReady { worker: worker(id), session: session.0 }
-            }
+            Command::WorkerReady { worker: id, incarnation, session } => CommandV1::WorkerReady {
+                worker: worker(id),
+                incarnation: life(incarnation),
+                session: session.0,
+            },
             Command::WorkerSuspended { worker: id, session } => {
                 CommandV1::WorkerSuspended { worker: worker(id), session: session.0 }
             }
@@ -264,17 +247,26 @@ impl CommandV1 {
                 let packed = outcomes.iter().map(|one| OutcomeV1::of(one, wall, &mut fences));
                 CommandV1::Outcomes { worker: worker(id), outcomes: packed.collect() }
             }
-            Command::Returned { worker: id, returned } => {
+            Command::Returned { worker: id, incarnation, returned } => {
                 let mut fences = Fences::default();
                 let packed = returned.iter().map(|one| (fences.pack(one.fence), one.started));
-                CommandV1::Returned { worker: worker(id), returned: packed.collect() }
+                let (incarnation, returned) = (life(incarnation), packed.collect());
+                CommandV1::Returned { worker: worker(id), incarnation, returned }
             }
             Command::Archived { run } => CommandV1::Archived { run: run.to_string() },
+            Command::Drain { worker: id, is_on } => {
+                CommandV1::Drain { worker: worker(id), is_on: *is_on }
+            }
+            Command::RemoveWorker { worker: id } => CommandV1::RemoveWorker { worker: worker(id) },
+            Command::Restored { cluster } => {
+                CommandV1::Restored { cluster: cluster.0.to_le_bytes() }
+            }
         }
     }
 
     fn back(self, wall: WallTime) -> Command {
         let worker = |bytes| WorkerId(u128::from_le_bytes(bytes));
+        let life = |(number, nonce)| Incarnation { number, nonce };
         match self {
             CommandV1::LeaderUp => Command::LeaderUp,
             CommandV1::Continue => Command::Continue,
@@ -292,9 +284,11 @@ impl CommandV1 {
                 reason,
             },
             CommandV1::Hello(hello) => Command::Hello((*hello).into()),
-            CommandV1::WorkerReady { worker: id, session } => {
-                Command::WorkerReady { worker: worker(id), session: Session(session) }
-            }
+            CommandV1::WorkerReady { worker: id, incarnation, session } => Command::WorkerReady {
+                worker: worker(id),
+                incarnation: life(incarnation),
+                session: Session(session),
+            },
             CommandV1::WorkerSuspended { worker: id, session } => {
                 Command::WorkerSuspended { worker: worker(id), session: Session(session) }
             }
@@ -308,15 +302,21 @@ impl CommandV1 {
                 let outcomes = outcomes.into_iter().map(|one| one.back(wall, &mut fences));
                 Command::Outcomes { worker: worker(id), outcomes: outcomes.collect() }
             }
-            CommandV1::Returned { worker: id, returned } => {
+            CommandV1::Returned { worker: id, incarnation, returned } => {
                 let mut fences = Fences::default();
                 let returned = returned.into_iter().map(|(difference, started)| Returned {
                     fence: fences.unpack(difference),
                     started,
                 });
-                Command::Returned { worker: worker(id), returned: returned.collect() }
+                let (incarnation, returned) = (life(incarnation), returned.collect());
+                Command::Returned { worker: worker(id), incarnation, returned }
             }
             CommandV1::Archived { run } => Command::Archived { run: RunId::new(&run) },
+            CommandV1::Drain { worker: id, is_on } => Command::Drain { worker: worker(id), is_on },
+            CommandV1::RemoveWorker { worker: id } => Command::RemoveWorker { worker: worker(id) },
+            CommandV1::Restored { cluster } => {
+                Command::Restored { cluster: ClusterId(u128::from_le_bytes(cluster)) }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use dagmar_common::limits::{ENTRY_UNITS_MAX, NOT_STARTED_WAITS, RUN_ID_BYTES_MAX
 use dagmar_common::time::Span;
 
 use super::drawing::{graph, task};
-use super::world::{WORKER, World};
+use super::world::{WORKER, World, life};
 use crate::command::Command;
 use crate::effect::{Refusal, Reply};
 
@@ -43,7 +43,7 @@ fn a_lease_that_had_begun_is_granted_again_at_once() {
     let first = world.fence("a");
     world.running.clear();
     let returned = vec![Returned { fence: first, started: true }];
-    world.apply(vec![Command::Returned { worker: WORKER, returned }]);
+    world.apply(vec![Command::Returned { worker: WORKER, incarnation: life(1), returned }]);
     assert_ne!(world.fence("a"), first);
 }
 

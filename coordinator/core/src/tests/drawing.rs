@@ -1,8 +1,8 @@
 //! Graphs as tests draw them: steps by name, with `next`, `fails` and `needs`.
 
 use dagmar_common::graph::{
-    Backoff, Command, Composite, CompositeMode, EdgeKind, Function, Graph, NodeKind, Resources,
-    SectionBuilder, Task,
+    Backoff, Care, Command, Composite, CompositeMode, EdgeKind, Function, Graph, NodeKind,
+    Resources, SectionBuilder, Task,
 };
 use dagmar_common::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
 use dagmar_common::time::Span;
@@ -18,7 +18,7 @@ pub struct Step {
 
 #[derive(Clone, Debug)]
 pub enum Kind {
-    Task { attempts: u32, backoff: Option<Backoff>, cpu_millis: u32 },
+    Task { attempts: u32, backoff: Option<Backoff>, cpu_millis: u32, care: Care },
     Stub,
     Map { on: String, parallel: Option<u32>, body: Vec<Step> },
     Success,
@@ -26,7 +26,8 @@ pub enum Kind {
 }
 
 pub fn task(name: &str) -> Step {
-    step(name, Kind::Task { attempts: 1, backoff: None, cpu_millis: 1_000 })
+    let care = Care::default();
+    step(name, Kind::Task { attempts: 1, backoff: None, cpu_millis: 1_000, care })
 }
 
 pub fn stub(name: &str) -> Step {
@@ -75,6 +76,21 @@ impl Step {
     pub fn cpus(mut self, millis: u32) -> Self {
         if let Kind::Task { cpu_millis, .. } = &mut self.kind {
             *cpu_millis = millis;
+        }
+        self
+    }
+
+    pub fn exclusive(mut self) -> Self {
+        if let Kind::Task { care, .. } = &mut self.kind {
+            care.exclusive = true;
+        }
+        self
+    }
+
+    /// `idempotent: false`.
+    pub fn once(mut self) -> Self {
+        if let Kind::Task { care, .. } = &mut self.kind {
+            care.once = true;
         }
         self
     }
@@ -137,13 +153,14 @@ fn node_kind(graph: &mut Graph, step: &Step) -> NodeKind {
         Kind::Stub => NodeKind::Stub,
         Kind::Success => NodeKind::Success,
         Kind::Fail => NodeKind::Fail,
-        Kind::Task { attempts, backoff, cpu_millis } => {
+        Kind::Task { attempts, backoff, cpu_millis, care } => {
             let task = Task {
                 function: Function::Process(Command::Words(vec![step.name.clone()])),
                 max_attempts: *attempts,
                 backoff: *backoff,
                 time_limit: None,
                 resources: Resources { cpu_millis: *cpu_millis },
+                care: *care,
             };
             graph.tasks.push(task);
             NodeKind::Task(TaskNo(graph.tasks.len() as u32 - 1))

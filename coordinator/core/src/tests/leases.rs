@@ -8,7 +8,7 @@ use dagmar_common::record::{AttemptRecord, AttemptStatus, RunStatus};
 use dagmar_common::time::Span;
 
 use super::drawing::{graph, task};
-use super::world::{WORKER, World, hello, outcome};
+use super::world::{WORKER, World, hello, life, outcome};
 use crate::ask::{Lack, Reason, why};
 use crate::command::Command;
 use crate::effect::{Effect, Reply};
@@ -36,7 +36,12 @@ fn row_28_attempts_and_their_backoff() {
     assert_eq!(attempts, [failed, failed, AttemptStatus::Succeeded]);
 }
 
-fn attempts(world: &World, run: RunNo) -> Vec<AttemptStatus> {
+pub fn ready(worker: WorkerId, incarnation: u64, session: u64) -> Command {
+    let (incarnation, session) = (life(incarnation), Session(session));
+    Command::WorkerReady { worker, incarnation, session }
+}
+
+pub fn attempts(world: &World, run: RunNo) -> Vec<AttemptStatus> {
     records(world, run).iter().map(|attempt| attempt.status).collect()
 }
 
@@ -168,7 +173,7 @@ fn a_lost_worker_loses_its_leases_only_after_its_time() {
         panic!("it waits for a worker")
     };
     assert_eq!(workers, [("w7".into(), Lack::Lost)]);
-    world.apply(vec![Command::WorkerReady { worker: WORKER, session: Session(2) }]);
+    world.apply(vec![ready(WORKER, 1, 2)]);
     let again = world.fence("a");
     assert!(again > fence);
     // What the lost one comes back with is late.
@@ -185,8 +190,7 @@ fn a_trial_under_which_workers_are_lost_again_and_again_fails() {
     for life in 2..=u64::from(CRASH_LIMIT) + 1 {
         let mut hello = hello(WORKER, life, 1);
         hello.born_ready = None;
-        let ready = Command::WorkerReady { worker: WORKER, session: Session(life) };
-        world.apply(vec![Command::Hello(hello), ready]);
+        world.apply(vec![Command::Hello(hello), ready(WORKER, life, life)]);
         world.settle();
     }
     assert_eq!(world.ended.get(&run), Some(&RunStatus::Failed));
@@ -286,7 +290,7 @@ fn a_new_leader_grants_only_to_workers_ready_under_it() {
         panic!("it waits for a worker")
     };
     assert!(matches!(workers[..], [(_, Lack::Suspended { .. })]));
-    world.apply(vec![Command::WorkerReady { worker: WORKER, session: Session(5) }]);
+    world.apply(vec![ready(WORKER, 1, 5)]);
     assert_eq!(world.paths(), ["a"]);
 }
 

@@ -1,6 +1,7 @@
 //! The tests of the state machine as a whole: a small domain language, worked examples, models.
 
 mod bounds;
+mod care;
 pub mod drawing;
 mod leases;
 mod model;

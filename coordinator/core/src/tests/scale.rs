@@ -124,6 +124,7 @@ fn one_task(fill: impl FnOnce(&mut SectionBuilder)) -> Graph {
         backoff: None,
         time_limit: None,
         resources: Default::default(),
+        care: Default::default(),
     };
     let mut graph = Graph { name: "scale".into(), tasks: vec![task], ..Graph::default() };
     let mut section = SectionBuilder::default();

@@ -199,7 +199,8 @@ impl World {
     pub fn give_back(&mut self, fence: Fence) {
         self.running.remove(&fence);
         let returned = vec![Returned { fence, started: false }];
-        self.apply(vec![Command::Returned { worker: WORKER, returned }]);
+        let incarnation = life(self.lives);
+        self.apply(vec![Command::Returned { worker: WORKER, incarnation, returned }]);
         self.settle();
     }
 
@@ -209,7 +210,8 @@ impl World {
         let fence = self.fence(path);
         self.running.remove(&fence);
         let returned = vec![Returned { fence, started: true }];
-        self.apply(vec![Command::Returned { worker: WORKER, returned }]);
+        let incarnation = life(self.lives);
+        self.apply(vec![Command::Returned { worker: WORKER, incarnation, returned }]);
         self.settle();
     }
 
@@ -272,10 +274,14 @@ pub fn snapshot(state: &mut State) -> Vec<Vec<u8>> {
     chunks
 }
 
+pub fn life(number: u64) -> Incarnation {
+    Incarnation { number, nonce: 1 }
+}
+
 pub fn hello(worker: WorkerId, incarnation: u64, cpus: u32) -> WorkerHello {
     WorkerHello {
         worker,
-        incarnation: Incarnation { number: incarnation, nonce: 1 },
+        incarnation: life(incarnation),
         name: format!("w{}", worker.0),
         cpu_millis: cpus * 1_000,
         labels: Vec::new(),

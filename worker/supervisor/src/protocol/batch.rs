@@ -16,9 +16,15 @@ pub struct EventBatch(Vec<u8>);
 impl RequestBatch {
     pub fn push(&mut self, request: &Request<'_>) {
         match *request {
-            Request::Hello { on_close: OnClose::Kill, cpu_millis, mark } => {
+            Request::Hello { on_close, cpu_millis, mark } => {
                 frame(&mut self.0, kind::HELLO, |out| {
-                    out.push(0);
+                    option(
+                        out,
+                        match on_close {
+                            OnClose::Kill => None,
+                            OnClose::Keep { for_us } => Some(for_us),
+                        },
+                    );
                     out.extend(cpu_millis.to_le_bytes());
                     out.extend_from_slice(mark);
                 });
@@ -42,6 +48,12 @@ impl RequestBatch {
                 frame(&mut self.0, kind::KILL, |out| out.extend(fence.to_le_bytes()));
             }
             Request::List => frame(&mut self.0, kind::LIST, |_| ()),
+            Request::Heard { fence } => {
+                frame(&mut self.0, kind::HEARD, |out| out.extend(fence.to_le_bytes()));
+            }
+            Request::Deadline { at_us } => {
+                frame(&mut self.0, kind::DEADLINE, |out| out.extend(at_us.to_le_bytes()));
+            }
             Request::Shutdown { grace_us } => {
                 frame(&mut self.0, kind::SHUTDOWN, |out| out.extend(grace_us.to_le_bytes()));
             }
@@ -87,6 +99,7 @@ impl EventBatch {
                         StartStep::Pipes => 0,
                         StartStep::Directory => 1,
                         StartStep::Program => 2,
+                        StartStep::Guard => 3,
                     });
                     out.extend(errno.to_le_bytes());
                 });
@@ -126,6 +139,10 @@ impl EventBatch {
         kept
     }
 
+    pub fn append(&mut self, later: &EventBatch) {
+        self.0.extend_from_slice(&later.0);
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -137,6 +154,22 @@ impl EventBatch {
     pub fn clear(&mut self) {
         self.0.clear();
         self.0.shrink_to(256 << 10);
+    }
+
+    /// Takes the outputs of which not all of the first `sent` bytes of this batch hold the end;
+    /// all else is forgotten.
+    pub fn take_outputs(&mut self, sent: usize) -> EventBatch {
+        let bytes = std::mem::take(&mut self.0);
+        let (mut outputs, mut rest, mut end) = (EventBatch::default(), &bytes[..], 0);
+        while let Some(head) = rest.first_chunk::<4>() {
+            let (whole, behind) = rest.split_at(4 + u32::from_le_bytes(*head) as usize);
+            end += whole.len();
+            if end > sent && whole.get(5) == Some(&kind::OUTPUT) {
+                outputs.0.extend_from_slice(whole);
+            }
+            rest = behind;
+        }
+        outputs
     }
 }
 
@@ -159,6 +192,7 @@ fn put_spawn(out: &mut Vec<u8>, spawn: &Spawn<'_>) {
     option(out, spawn.time_limit_us);
     out.extend(spawn.grace_us.to_le_bytes());
     out.extend(spawn.output_max.to_le_bytes());
+    out.push(u8::from(spawn.exclusive));
     out.extend(spawn.cpu_millis.to_le_bytes());
     for texts in [spawn.directory, spawn.words, spawn.additions] {
         out.extend((texts.bytes().len() as u32).to_le_bytes());
@@ -182,13 +216,7 @@ fn put_exited(out: &mut Vec<u8>, exited: &Exited) {
             Exit::Code(code) => [0, code],
             Exit::Signal(signal) => [1, signal],
         });
-        out.push(match exited.cause {
-            Cause::Itself => 0,
-            Cause::TimeLimit => 1,
-            Cause::Stopped => 2,
-            Cause::Killed => 3,
-            Cause::Shutdown => 4,
-        });
+        out.push(number_of(exited.cause));
         out.extend(exited.took_us.to_le_bytes());
         out.extend(exited.dropped.to_le_bytes());
     });
@@ -196,7 +224,23 @@ fn put_exited(out: &mut Vec<u8>, exited: &Exited) {
 
 fn put_held(out: &mut Vec<u8>, held: &[Held]) {
     for one in held {
+        let began =
+            one.began.unwrap_or(Started { fence: one.fence, pid: 0, wall_us: 0, boot_us: 0 });
         out.extend(one.fence.to_le_bytes());
-        option(out, one.pid.map(u64::from));
+        out.extend([u8::from(one.began.is_some()), number_of(one.cause)]);
+        out.extend(began.pid.to_le_bytes());
+        out.extend(began.wall_us.to_le_bytes());
+        out.extend(began.boot_us.to_le_bytes());
+    }
+}
+
+fn number_of(cause: Cause) -> u8 {
+    match cause {
+        Cause::Itself => 0,
+        Cause::TimeLimit => 1,
+        Cause::Stopped => 2,
+        Cause::Killed => 3,
+        Cause::Shutdown => 4,
+        Cause::Deadline => 5,
     }
 }

@@ -15,6 +15,8 @@ impl<'a> Request<'a> {
             kind::STOP => read_stop(&mut fields),
             kind::KILL => fields.u64().map(|fence| Request::Kill { fence }),
             kind::LIST => Some(Request::List),
+            kind::HEARD => fields.u64().map(|fence| Request::Heard { fence }),
+            kind::DEADLINE => fields.u64().map(|at_us| Request::Deadline { at_us }),
             kind::SHUTDOWN => fields.u64().map(|grace_us| Request::Shutdown { grace_us }),
             found => return Err(Malformed::Kind { found }),
         };
@@ -49,9 +51,9 @@ fn open(body: &[u8]) -> Result<(u8, Fields<'_>), Malformed> {
 }
 
 fn read_hello<'a>(fields: &mut Fields<'a>) -> Option<Request<'a>> {
-    let on_close = match fields.u8()? {
-        0 => OnClose::Kill,
-        _ => return None,
+    let on_close = match fields.option()? {
+        None => OnClose::Kill,
+        Some(for_us) => OnClose::Keep { for_us },
     };
     let cpu_millis = fields.u32()?;
     let mark = fields.rest();
@@ -74,6 +76,7 @@ fn read_spawn<'a>(fields: &mut Fields<'a>) -> Option<Spawn<'a>> {
     let time_limit_us = fields.option()?;
     let grace_us = fields.u64()?;
     let output_max = fields.u64()?;
+    let exclusive = fields.flag()?;
     let cpu_millis = fields.u32()?;
     let directory = fields.texts()?;
     let words = fields.texts()?;
@@ -88,6 +91,7 @@ fn read_spawn<'a>(fields: &mut Fields<'a>) -> Option<Spawn<'a>> {
         time_limit_us,
         grace_us,
         output_max,
+        exclusive,
         cpu_millis,
     })
 }
@@ -122,14 +126,7 @@ fn read_exited(fields: &mut Fields<'_>) -> Option<Exited> {
         (1, signal) => Exit::Signal(signal),
         _ => return None,
     };
-    let cause = match fields.u8()? {
-        0 => Cause::Itself,
-        1 => Cause::TimeLimit,
-        2 => Cause::Stopped,
-        3 => Cause::Killed,
-        4 => Cause::Shutdown,
-        _ => return None,
-    };
+    let cause = fields.cause()?;
     Some(Exited { fence, exit, cause, took_us: fields.u64()?, dropped: fields.u64()? })
 }
 
@@ -139,6 +136,7 @@ fn read_not_started<'a>(fields: &mut Fields<'a>) -> Option<Event<'a>> {
         0 => StartStep::Pipes,
         1 => StartStep::Directory,
         2 => StartStep::Program,
+        3 => StartStep::Guard,
         _ => return None,
     };
     Some(Event::NotStarted { fence, step, errno: fields.u32()? as i32 })
@@ -146,11 +144,7 @@ fn read_not_started<'a>(fields: &mut Fields<'a>) -> Option<Event<'a>> {
 
 fn read_refused<'a>(fields: &mut Fields<'a>) -> Option<Event<'a>> {
     let fence = fields.u64()?;
-    let started = match fields.u8()? {
-        0 => false,
-        1 => true,
-        _ => return None,
-    };
+    let started = fields.flag()?;
     Some(Event::Refused { fence, started })
 }
 
@@ -158,11 +152,10 @@ fn read_held(fields: &mut Fields<'_>) -> Option<Vec<Held>> {
     let mut held = Vec::new();
     while !fields.0.is_empty() {
         let fence = fields.u64()?;
-        let pid = match fields.option()? {
-            Some(pid) => Some(u32::try_from(pid).ok()?),
-            None => None,
-        };
-        held.push(Held { fence, pid });
+        let (has_begun, cause) = (fields.flag()?, fields.cause()?);
+        let (pid, wall_us) = (fields.u32()?, fields.u64()? as i64);
+        let started = Started { fence, pid, wall_us, boot_us: fields.u64()? };
+        held.push(Held { fence, began: has_begun.then_some(started), cause });
     }
     Some(held)
 }
@@ -181,6 +174,26 @@ impl<'a> Fields<'a> {
 
     fn u64(&mut self) -> Option<u64> {
         self.chunk().copied().map(u64::from_le_bytes)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn cause(&mut self) -> Option<Cause> {
+        Some(match self.u8()? {
+            0 => Cause::Itself,
+            1 => Cause::TimeLimit,
+            2 => Cause::Stopped,
+            3 => Cause::Killed,
+            4 => Cause::Shutdown,
+            5 => Cause::Deadline,
+            _ => return None,
+        })
     }
 
     fn option(&mut self) -> Option<Option<u64>> {

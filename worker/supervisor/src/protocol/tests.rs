@@ -23,6 +23,7 @@ fn with_requests(check: impl FnOnce(&[Request<'_>])) {
         time_limit_us: Some(0),
         grace_us: 10_000_000,
         output_max: 64 << 20,
+        exclusive: false,
         cpu_millis: 250,
     };
     check(&[
@@ -30,7 +31,10 @@ fn with_requests(check: impl FnOnce(&[Request<'_>])) {
         Request::Environment { number: 3, over: None, entries: entries.view() },
         Request::Environment { number: 4, over: Some(u32::MAX), entries: PackedView::default() },
         Request::Spawn(spawn),
-        Request::Spawn(Spawn { time_limit_us: None, ..spawn }),
+        Request::Hello { on_close: OnClose::Keep { for_us: 0 }, cpu_millis: 0, mark: b"" },
+        Request::Spawn(Spawn { time_limit_us: None, exclusive: true, ..spawn }),
+        Request::Heard { fence: 7 },
+        Request::Deadline { at_us: 8 },
         Request::Stop { fence: 7, grace_us: 1 },
         Request::Kill { fence: u64::MAX },
         Request::Forget { number: 3 },
@@ -56,7 +60,16 @@ fn events() -> Vec<Event<'static>> {
         Event::NotStarted { fence: 9, step: StartStep::Program, errno: 2 },
         Event::NeverBegan { fence: 9 },
         Event::Refused { fence: 9, started: true },
-        Event::Held(vec![Held { fence: 1, pid: None }, Held { fence: 2, pid: Some(0) }]),
+        Event::Exited(Exited { cause: Cause::Deadline, ..exited }),
+        Event::NotStarted { fence: 9, step: StartStep::Guard, errno: 2 },
+        Event::Held(vec![
+            Held { fence: 1, began: None, cause: Cause::Itself },
+            Held {
+                fence: 2,
+                began: Some(Started { fence: 2, pid: 3, wall_us: -4, boot_us: 5 }),
+                cause: Cause::Stopped,
+            },
+        ]),
     ]
 }
 
@@ -89,6 +102,31 @@ fn events_come_out_as_they_went_in() {
         assert_eq!(Event::read(frames.next_body().unwrap().unwrap()), Ok(event));
     }
     assert_eq!(frames.next_body(), Ok(None));
+}
+
+#[test]
+fn outputs_that_were_not_sent_whole_are_taken_along_and_nothing_else() {
+    let output = |bytes| Event::Output { fence: 1, stream: Stream::Stdout, bytes };
+    let mut batch = EventBatch::default();
+    batch.push(&output(b"sent"));
+    let first = batch.bytes().len();
+    batch.push(&Event::NeverBegan { fence: 2 });
+    batch.push(&output(b"cut"));
+    let second = batch.bytes().len();
+    batch.push(&output(b"waits"));
+    for (sent, outputs) in [(0, 3), (first - 1, 3), (first, 2), (second - 1, 2), (second, 1)] {
+        let mut left = EventBatch::default();
+        left.append(&batch);
+        let mut frames = Frames::default();
+        frames.extend(left.take_outputs(sent).bytes());
+        let mut seen = 0;
+        while let Some(body) = frames.next_body().unwrap() {
+            assert!(matches!(Event::read(body), Ok(Event::Output { .. })));
+            seen += 1;
+        }
+        assert_eq!(seen, outputs, "after {sent} bytes");
+        assert!(left.is_empty());
+    }
 }
 
 #[test]

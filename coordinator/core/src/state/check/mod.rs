@@ -168,7 +168,7 @@ impl State {
         let need = u64::from(self.schedule.need(class));
         let mut workers = (0..).map(WorkerNo).zip(&self.workers.rows);
         let idle = workers.find(|(_, worker)| {
-            worker.is_ready(self.reign)
+            worker.takes_work(self.reign)
                 && worker.ahead == 0
                 && worker.free() >= need
                 && worker.leases < WORKER_LEASES_MAX

@@ -1,0 +1,120 @@
+//! Several workers, several lives of one, and workers that are gone for good.
+
+use super::*;
+
+#[test]
+fn the_same_number_with_another_nonce_is_stale() {
+    let mut desk = Desk::ready();
+    let hello = Hello {
+        worker: WORKER,
+        incarnation: Incarnation { number: 1, nonce: 2 },
+        name: "w".into(),
+        cpu_millis: 2_000,
+        ..Hello::default()
+    };
+    let message = Numbered { number: 0, message: FromWorker::Hello(hello) };
+    let stream = StreamNo(2);
+    desk.turn(vec![Input::StreamOpened { stream }, Input::Received { stream, message }]);
+    desk.confirm();
+    desk.check("2: answer, 2: stale");
+    desk.submit(2);
+    desk.check("1: start [1, 2]");
+}
+
+#[test]
+fn a_worker_that_offers_something_else_is_introduced_again() {
+    let mut desk = Desk::ready();
+    let hello = Hello {
+        worker: WORKER,
+        incarnation: Incarnation { number: 1, nonce: 1 },
+        name: "w".into(),
+        cpu_millis: 5_000,
+        ..Hello::default()
+    };
+    let message = Numbered { number: 0, message: FromWorker::Hello(hello) };
+    let stream = StreamNo(2);
+    desk.turn(vec![Input::StreamOpened { stream }, Input::Received { stream, message }]);
+    desk.confirm();
+    desk.check("closes 1 Superseded, proposes Hello 1");
+    desk.apply();
+    desk.apply();
+    desk.submit(9);
+    desk.check("proposes Ready, 2: answer, 2: start [1, 2, 3, 4, 5]");
+}
+
+#[test]
+fn an_older_stream_cannot_make_its_worker_ready_behind_a_newer_hello() {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    desk.greets(2, 1, &[(1, HeldAs::Finished)]);
+    desk.confirm();
+    desk.greets(3, 2, &[(2, HeldAs::Running)]);
+    desk.confirm();
+    desk.did.clear();
+    // Its last outcome is recorded while the hello of the newer one waits to be applied.
+    let hello = desk.proposed.pop().expect("the hello");
+    desk.says(2, outcomes(&[1]));
+    let outcomes = desk.proposed.pop().expect("the outcome");
+    desk.apply_all(vec![outcomes]);
+    desk.apply_all(vec![hello]);
+    desk.check("proposes Outcomes 1, proposes Ready, 2: recorded [1], 2: stale");
+    desk.apply();
+    assert_eq!(Facts::worker(&desk.state, WORKER).and_then(|one| one.ready), None, "void");
+    desk.check("proposes Ready, 3: answer 2=Keep");
+}
+
+#[test]
+fn several_workers_are_told_apart() {
+    let mut desk = Desk::ready();
+    let other = WorkerId(8);
+    desk.greets_as(other, 2, 1, &[]);
+    desk.confirm();
+    desk.apply();
+    desk.apply();
+    desk.submit(4);
+    desk.check("proposes Hello 1, proposes Ready, 2: answer, 1: start [1, 2], 2: start [3, 4]");
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    desk.passes(2);
+    desk.check("proposes Suspended");
+    desk.apply();
+    // The other one goes on: it is heard, acknowledged and answered.
+    desk.beats(2, &[]);
+    desk.says(2, outcomes(&[3]));
+    desk.confirm();
+    desk.apply();
+    desk.check("proposes Outcomes 1, 2: acknowledged 1, 2: recorded [3]");
+}
+
+#[test]
+fn a_removed_worker_is_stale_and_not_acknowledged_from_its_proposal_on() {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    desk.passes(5);
+    desk.did.clear();
+    let remove = Command::RemoveWorker { worker: WORKER };
+    desk.leader.is_proposed(&remove);
+    desk.beats(1, &[]);
+    desk.confirm();
+    desk.check("");
+    desk.apply_all(vec![remove]);
+    desk.check("1: stale");
+    desk.greets(2, 1, &[(1, HeldAs::Running), (2, HeldAs::Finished)]);
+    desk.confirm();
+    desk.check("closes 1 Superseded, 2: answer 1=Kill 2=Report, 2: stale");
+    desk.says(2, outcomes(&[2]));
+    desk.apply();
+    desk.check("proposes Outcomes 1, 2: recorded [2]");
+}
+
+#[test]
+fn a_start_that_could_not_be_sent_is_told_to_whoever_gives_the_worker_up() {
+    let mut desk = Desk::ready();
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    desk.submit(2);
+    desk.passes(2);
+    desk.apply();
+    desk.check("proposes Suspended");
+    desk.passes(306);
+    desk.check("proposes Lost [] [Fence(1), Fence(2)]");
+}
