@@ -10,6 +10,7 @@ mod kept;
 mod leading;
 mod lease;
 mod linear;
+mod manners;
 mod model;
 #[cfg(dagmar_mutants)]
 mod mutants;

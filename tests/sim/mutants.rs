@@ -11,7 +11,8 @@ use std::thread;
 
 use dagmar_common::mutant::{Mutant, with};
 
-use crate::{lease, replicas, scenario, single, whole};
+use crate::scenario::{deposed, streams, workers};
+use crate::{lease, replicas, single, whole};
 
 /// Where mutants are looked for: from one seed after the other, or in a history of their own.
 #[derive(Clone, Copy)]
@@ -40,7 +41,23 @@ fn grounds(mutant: Mutant) -> &'static [Ground] {
         | Mutant::SnapshotLacksReadySequence
         | Mutant::SnapshotLacksRequests => &[Single],
         Mutant::LogTimeGoesBack | Mutant::LogTimeByWallClock => &[Single],
-        Mutant::DeposedBatchApplies => &[Directed(scenario::deposed::its_batch_is_dropped)],
+        Mutant::DeposedBatchApplies => &[Directed(deposed::its_batch_is_dropped)],
+        Mutant::ReadsBehindHello => {
+            &[Directed(streams::what_comes_behind_a_hello_is_read_after_its_answer)]
+        }
+        Mutant::SumsNotCompared => &[Directed(streams::ends_that_count_otherwise_part)],
+        Mutant::NumbersNotChecked => {
+            &[Directed(streams::a_message_that_is_missing_ends_its_stream)]
+        }
+        Mutant::StaleIsNotTold => &[Directed(streams::an_older_incarnation_is_told)],
+        Mutant::NoCrashLimit => &[Directed(workers::a_trial_that_fells_five_of_them_fails)],
+        Mutant::RemovedDoesNotWait => {
+            &[Directed(workers::a_removed_one_may_still_run_what_is_exclusive)]
+        }
+        Mutant::HelloClearsDrain => &[Directed(workers::a_drained_one_that_comes_again_is_drained)],
+        Mutant::AnyoneReturns => &[Directed(workers::an_older_incarnation_returns_nothing)],
+        // The others are rules of leases, which the weather finds.
+        _ => &[Lease, Whole],
     }
 }
 

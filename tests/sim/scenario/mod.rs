@@ -3,3 +3,6 @@
 //! Each is a test as well; with the rule that it is about taken away it must fail (`mutants.rs`).
 
 pub mod deposed;
+mod desk;
+pub mod streams;
+pub mod workers;
