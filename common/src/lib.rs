@@ -5,6 +5,7 @@ pub mod graph;
 pub mod ids;
 pub mod lease;
 pub mod limits;
+pub mod mutant;
 pub mod parameter;
 pub mod problem;
 pub mod record;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dagmar_common::ids::LogIndex;
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_replica::{HardState, LogEntry, Persist, Recovered, SnapshotMeta, Token};
 
@@ -102,6 +103,8 @@ pub struct Disk {
     pub slow: Span,
     /// A disk that is broken on purpose: a crash may take the last entry, durable or not.
     pub forgets: bool,
+    /// The log before its last write, where that is said to be durable and is not.
+    unsynced: Option<Option<Log>>,
     /// And another one: it is always about to do something.
     pub dawdles: bool,
     pub writes: u64,
@@ -122,6 +125,7 @@ impl Disk {
             receiving: None,
             slow: Span(0),
             forgets: false,
+            unsynced: None,
             dawdles: false,
             writes: 0,
             saves: 0,
@@ -264,6 +268,9 @@ impl Disk {
     /// One transaction, whole.
     fn take(&mut self, order: &Order) {
         self.writes += 1;
+        if lives(Mutant::NoFsync) {
+            self.unsynced = Some(self.log.clone());
+        }
         let Recovered { hard_state, base, .. } = &self.first;
         let log = self.log.get_or_insert_with(|| Log {
             hard_state: *hard_state,
@@ -293,6 +300,9 @@ impl Disk {
         self.orders.clear();
         self.stage = Stage::Begun;
         (self.saving, self.receiving) = (None, None);
+        if let Some(log) = self.unsynced.take_if(|_| crash == Crash::Power) {
+            self.log = log;
+        }
         if let Some(log) = self.log.as_mut().filter(|_| self.forgets) {
             log.entries.pop_back();
             let last = log.entries.back().map_or(log.foundation.index, |last| last.index);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dagmar_common::graph::Care;
 use dagmar_common::ids::{Fence, RunNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome, Output, OutputWay, Start};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_common::value::Value;
 use dagmar_worker_core::{Input, Remembered, RememberedAs, Stop};
@@ -90,6 +91,7 @@ impl Executor {
         assert!(twin.is_none(), "{} of {run} begins beside an older process of it", process.path);
         assert!(self.spawned.insert(start.fence), "fence {} is started twice", start.fence);
         let has_time = self.deadline.is_some_and(|at| now + Span::from_secs(1) <= at);
+        let has_time = has_time || lives(Mutant::StartsWithoutDeadline);
         let is_late = care.exclusive && !self.is_endless && !has_time;
         if is_late || random.chance(1, 40) {
             self.events.push(Input::ProcessNotStarted { fence: start.fence });
@@ -123,7 +125,7 @@ impl Executor {
 
     /// Everything up to `now` happens.
     pub fn advance(&mut self, now: BootTime, random: &mut Random) {
-        if self.deadline.is_some_and(|at| at <= now) {
+        if self.deadline.is_some_and(|at| at <= now && !lives(Mutant::NoDeadline)) {
             let late = self.processes.values_mut().filter(|process| process.care.exclusive);
             for process in late.filter(|process| process.stopped != Some(Stop::NotLeased)) {
                 // As a kill: the supervisor reports it stopped by us, so no outcome.
@@ -210,7 +212,8 @@ impl Executor {
     /// The daemon is gone, and with it what it had not heard and what had not begun.
     pub fn daemon_dies(&mut self) {
         self.events.clear();
-        self.processes.retain(|_, process| process.began.is_some());
+        let unread = lives(Mutant::UnreadRequestsLive);
+        self.processes.retain(|_, process| process.began.is_some() || unread);
     }
 
     /// Power loss, or an embedded run: no process and no record is left.
@@ -249,6 +252,10 @@ impl Executor {
         let records = self.records.iter().map(|(fence, record)| {
             let state = match (&record.exit, self.processes.get(fence)) {
                 (Some(outcome), _) => RememberedAs::Finished(outcome.clone()),
+                // Mutant::UnreadRequestsLive: listed before it is read.
+                (None, Some(process)) if process.began.is_none() => {
+                    RememberedAs::Gone { started: false }
+                }
                 (None, Some(process)) => RememberedAs::Running { stopping: process.stopped },
                 (None, None) => RememberedAs::Gone { started: true },
             };

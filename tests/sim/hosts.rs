@@ -3,6 +3,7 @@
 use dagmar_common::ids::StreamNo;
 use dagmar_common::lease::ToWorker;
 use dagmar_common::time::{BootTime, Span};
+use dagmar_coordinator_core::effect::Effect;
 use dagmar_coordinator_core::leader::{self, Leader};
 use dagmar_worker_core::{self as worker, Stop};
 
@@ -73,6 +74,7 @@ impl<B: Brain> Cluster<B> {
         let worker = &mut self.workers[at];
         let hello = worker.introduction(lost_after);
         let session = self.coordinator.elect_with(self.now, lost_after, stream, hello);
+        self.coordinator.manners.born_ready(stream, worker.id, session);
         worker.connected(stream, Some(session));
         self.note(|| format!("w{at} is born ready over stream {stream}"));
         self.worker_turn(at);
@@ -133,10 +135,12 @@ impl<B: Brain> Cluster<B> {
         }
         if let Some(message) = link.to_leader.pop_front() {
             self.note(|| format!("leader <- {stream}: {} {:?}", message.number, message.message));
+            self.coordinator.manners.heard(stream, &message);
             self.coordinator.hears(leader::Input::Received { stream, message });
         } else if link.is_broken {
             self.note(|| format!("leader sees {stream} broken"));
             self.streams.leader_leaves(stream);
+            self.coordinator.manners.heard_otherwise();
             self.coordinator.hears(leader::Input::StreamClosed { stream });
         } else {
             return false;
@@ -210,6 +214,10 @@ impl<B: Brain> Cluster<B> {
         let mut outputs = Vec::new();
         self.coordinator.turn(self.now, &mut outputs);
         self.leader_says(outputs);
+        let streams = &self.streams;
+        let open = |stream| streams.all.get(&stream).is_some_and(|link| link.leader_has_it);
+        let Coordinator { manners, brain, .. } = &mut self.coordinator;
+        manners.turned(open, brain);
     }
 
     pub fn write(&mut self) -> bool {
@@ -220,8 +228,15 @@ impl<B: Brain> Cluster<B> {
         let (mut outputs, judge) = (Vec::new(), &mut self.judge);
         let mut told = None;
         let notes = self.history.is_some();
-        let any = self.coordinator.commit(&mut outputs, |entry, _| {
+        let any = self.coordinator.commit(&mut outputs, |entry, brain| {
             judge.applied(&entry);
+            for effect in entry.effects {
+                if let Effect::Start { worker, fence } = effect
+                    && let Some(start) = brain.start(*worker, *fence)
+                {
+                    judge.granted(&start);
+                }
+            }
             told = notes.then(|| format!("applied {:?} -> {:?}", entry.batch, entry.effects));
         });
         if let Some(told) = told {
@@ -235,6 +250,8 @@ impl<B: Brain> Cluster<B> {
         for output in outputs {
             match output {
                 leader::Output::Send { stream, message } => {
+                    let Coordinator { manners, brain, .. } = &mut self.coordinator;
+                    manners.says(stream, &message.message, brain);
                     if let ToWorker::Start(starts) = &message.message {
                         starts.iter().for_each(|start| self.judge.sent(start));
                     }

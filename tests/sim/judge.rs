@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dagmar_common::ids::{Fence, RunNo};
+use dagmar_common::ids::{Fence, RunId, RunNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome, Start, ToWorker};
+use dagmar_common::limits::CRASH_LIMIT;
 use dagmar_coordinator_core::command::{Batch, Command};
 use dagmar_coordinator_core::effect::Effect;
 use dagmar_coordinator_core::leader::Closing;
@@ -25,6 +26,13 @@ pub struct Judge {
     succeeded: BTreeSet<(RunNo, Arc<str>)>,
     answered: BTreeSet<Fence>,
     ran_once: BTreeMap<Attempt, Fence>,
+    /// Of each attempt the last fence, where only an outcome can end it.
+    latest: BTreeMap<Attempt, Fence>,
+    /// How often each was granted: too often, and it ends for that.
+    grants: BTreeMap<Attempt, u32>,
+    run_ids: BTreeMap<RunNo, RunId>,
+    /// Cancelled or gone: their trials may end without an outcome.
+    stopped: BTreeSet<RunId>,
     pub outcomes: u64,
 }
 
@@ -37,6 +45,29 @@ impl Judge {
         let attempt = (name.run, name.path.clone(), name.attempt);
         let before = self.attempts.insert(start.fence, attempt.clone());
         assert!(before.is_none_or(|before| before == attempt), "fence {} twice", start.fence);
+    }
+
+    /// A lease is granted. From here on every outcome under an older fence comes too late.
+    pub fn granted(&mut self, start: &Start) {
+        let name = &start.name;
+        let attempt = (name.run, name.path.clone(), name.attempt);
+        let grants = self.grants.entry(attempt.clone()).or_default();
+        *grants += 1;
+        let may_end_otherwise = start.task.care.once || *grants >= u32::from(CRASH_LIMIT);
+        match may_end_otherwise || self.stopped.contains(&name.run_id) {
+            true => self.latest.remove(&attempt),
+            false => self.latest.insert(attempt, start.fence),
+        };
+        self.run_ids.insert(name.run, name.run_id.clone());
+    }
+
+    /// The latest fence of an attempt without an outcome, leased or not: what it says counts.
+    fn refused(&self, fence: Fence) {
+        let latest = self.latest.iter().find(|(_, latest)| **latest == fence);
+        let Some((attempt, _)) = latest else { return };
+        let is_stopped = self.run_ids.get(&attempt.0).is_none_or(|run| self.stopped.contains(run));
+        let is_recorded = self.recorded.contains_key(attempt);
+        assert!(is_stopped || is_recorded, "the outcome of {attempt:?} under {fence} is refused");
     }
 
     /// Whatever host they are on, at one moment.
@@ -69,10 +100,19 @@ impl Judge {
             }
         }
         for command in &entry.batch.commands {
-            let Command::Outcomes { outcomes, .. } = command else { continue };
+            let outcomes = match command {
+                Command::Outcomes { outcomes, .. } => outcomes,
+                Command::Cancel { run, .. } | Command::Archived { run } => {
+                    self.stopped.insert(run.clone());
+                    continue;
+                }
+                _ => continue,
+            };
             for outcome in outcomes {
-                if answers.get(&outcome.fence) == Some(&true) {
-                    self.recorded(outcome);
+                match answers.get(&outcome.fence) {
+                    Some(true) => self.recorded(outcome),
+                    Some(false) => self.refused(outcome.fence),
+                    None => {}
                 }
             }
         }

@@ -10,6 +10,7 @@ use dagmar_coordinator_core::leader::{Input, Leader, Now, Output};
 
 use crate::brain::Brain;
 use crate::judge::Entry;
+use crate::manners::{Manners, Readiness};
 
 pub struct Coordinator<B> {
     pub brain: B,
@@ -26,6 +27,8 @@ pub struct Coordinator<B> {
     rounds: VecDeque<u64>,
     inputs: Vec<Input>,
     applied: Applied,
+    pub manners: Manners,
+    readiness: Readiness,
 }
 
 impl<B: Brain> Coordinator<B> {
@@ -42,6 +45,8 @@ impl<B: Brain> Coordinator<B> {
             rounds: VecDeque::new(),
             inputs: Vec::new(),
             applied: Applied::default(),
+            manners: Manners::default(),
+            readiness: Readiness::default(),
         }
     }
 
@@ -74,6 +79,7 @@ impl<B: Brain> Coordinator<B> {
     /// What was proposed and not written never will be.
     pub fn resign(&mut self) {
         self.leader = None;
+        self.manners = Manners::default();
         self.proposed.clear();
         self.rounds.clear();
         self.inputs.clear();
@@ -103,6 +109,7 @@ impl<B: Brain> Coordinator<B> {
 
     pub fn turn(&mut self, now: BootTime, out: &mut Vec<Output>) {
         let now = self.now(now);
+        self.looks();
         let Some(leader) = &mut self.leader else { return };
         let mut outputs = Vec::new();
         leader.turn(now, &mut self.inputs, &self.brain, &mut outputs);
@@ -115,10 +122,20 @@ impl<B: Brain> Coordinator<B> {
         for output in outputs {
             match output {
                 Output::Propose(command) => self.proposed.push_back(command),
-                Output::Confirm { round } => self.rounds.push_back(round),
+                Output::Confirm { round } => {
+                    self.manners.asked = round;
+                    self.rounds.push_back(round);
+                }
                 other => out.push(other),
             }
         }
+    }
+
+    /// What is on its way into the log in this leader's name.
+    fn looks(&mut self) {
+        let written = self.written.iter().filter(|batch| batch.term == self.term);
+        let commands = written.flat_map(|batch| &batch.commands);
+        self.manners.looks(commands.chain(&self.proposed));
     }
 
     /// All that was proposed becomes one entry, written and not yet committed; with nothing else
@@ -149,8 +166,13 @@ impl<B: Brain> Coordinator<B> {
         if let Some(leader) = &mut self.leader {
             leader.committed(position, &batch);
         }
+        self.looks();
+        self.readiness.looks(&self.brain);
         self.brain.apply(position, &batch, &mut self.applied);
         self.brain.check();
+        self.readiness.applied(&batch, &self.applied.effects, &self.brain);
+        let is_first = position.term == self.term && batch.commands.contains(&Command::LeaderUp);
+        self.manners.is_up |= is_first;
         judge(Entry { batch: &batch, effects: &self.applied.effects }, &self.brain);
         let mut outputs = Vec::new();
         if let Some(leader) = &mut self.leader {
@@ -179,6 +201,7 @@ impl<B: Brain> Coordinator<B> {
     pub fn confirm(&mut self, lost: bool) -> bool {
         let Some(round) = self.rounds.pop_front() else { return false };
         if !lost {
+            self.manners.answered = round;
             self.inputs.push(Input::Confirmed { round, index: self.index });
         }
         true

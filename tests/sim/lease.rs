@@ -82,6 +82,11 @@ fn modelled(seed: u64, history: Option<Loud>) -> Cluster<Model> {
     live(cluster, climate, history, &mut cancel)
 }
 
+#[cfg(dagmar_mutants)]
+pub fn lives(seed: u64) {
+    modelled(seed, None);
+}
+
 /// With nothing to do heartbeats agree, and nobody ends a stream.
 fn stays_quiet<B: Brain>(cluster: &mut Cluster<B>, seed: u64) {
     let mut endings = 0;

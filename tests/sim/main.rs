@@ -12,9 +12,15 @@ mod kept;
 mod leading;
 mod lease;
 mod linear;
+mod manners;
 mod model;
+#[cfg(dagmar_mutants)]
+mod mutants;
 mod pipelines;
 mod random;
+#[cfg(dagmar_mutants)]
+mod replicas;
+mod scenario;
 mod single;
 mod streams;
 mod whole;

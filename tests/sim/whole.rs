@@ -108,6 +108,11 @@ fn whole(seed: u64, history: Option<Loud>) -> Cluster<State> {
     live(cluster, climate, history, &mut request)
 }
 
+#[cfg(dagmar_mutants)]
+pub fn lives(seed: u64) {
+    whole(seed, None);
+}
+
 /// `DAGMAR_SEEDS=100000` takes longer and sees more.
 #[test]
 fn many_runs() {

@@ -2,6 +2,7 @@
 
 use dagmar_common::ids::{LogIndex, Session, StreamNo, Term};
 use dagmar_common::lease::{FromWorker, Numbered};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::{BootTime, LogTime, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
@@ -76,7 +77,8 @@ impl Leading {
         log_time: LogTime,
         within: Option<(StreamNo, WorkerHello)>,
     ) -> (Vec<Command>, Option<(StreamNo, Session)>) {
-        self.clock = Some(LogClock::new(log_time, boot));
+        let base = if lives(Mutant::LogTimeGoesBack) { LogTime(0) } else { log_time };
+        self.clock = Some(LogClock::new(base, boot));
         let mut first = vec![Command::LeaderUp];
         let ready = within.map(|(stream, hello)| {
             let now = self.now(boot);
@@ -134,7 +136,11 @@ impl Leading {
 
     /// The next entry, if anything is to stand in it.
     pub fn next<T>(&mut self, now: Now, state: &State, intake: &mut Intake<T>) -> Option<Next<T>> {
-        let at = self.clock.as_mut()?.at(now.boot);
+        let clock = self.clock.as_mut()?;
+        let at = match lives(Mutant::LogTimeByWallClock) {
+            true => clock.at(BootTime(now.wall.0 as u64)),
+            false => clock.at(now.boot),
+        };
         let Cut { mut commands, mut tickets } = intake.cut();
         if commands.is_empty() {
             let deadline = state.next_deadline();

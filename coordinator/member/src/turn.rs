@@ -1,7 +1,9 @@
 //! The order in which a member works: what comes before what, and what waits for what.
 
-use dagmar_common::ids::StreamNo;
-use dagmar_coordinator_core::command::WorkerHello;
+use dagmar_common::ids::{LogIndex, StreamNo};
+use dagmar_common::mutant::{Mutant, lives};
+use dagmar_coordinator_core::command::{Batch, Position, WorkerHello};
+use dagmar_coordinator_core::effect::Applied;
 use dagmar_coordinator_core::leader;
 use dagmar_coordinator_core::stored;
 use dagmar_replica::gate::Disk;
@@ -213,12 +215,16 @@ impl<T, L> Member<T, L> {
 
     fn propose_one(&mut self) -> bool {
         let Some(leading) = &mut self.leading else { return false };
-        let Some(Next { batch, tickets }) = leading.next(self.now, &self.state, &mut self.intake)
+        let Some(Next { batch, mut tickets }) =
+            leading.next(self.now, &self.state, &mut self.intake)
         else {
             return false;
         };
         let mut bytes = Vec::new();
         stored::encode_batch(&batch, &mut bytes);
+        if lives(Mutant::ReplyBeforeCommit) {
+            self.reply_too_early(&batch, &mut tickets);
+        }
         match self.replica.propose(bytes) {
             Ok(proposed) => {
                 // Handed to the disk with what is ready, which is asked for at once.
@@ -238,6 +244,19 @@ impl<T, L> Member<T, L> {
                 false
             }
         }
+    }
+
+    /// What [`Mutant::ReplyBeforeCommit`] does: the replies of a state that is ahead of the log.
+    fn reply_too_early(&mut self, batch: &Batch, tickets: &mut [Option<T>]) {
+        let (mut ahead, mut applied) = (self.state.freeze().into_state(), Applied::default());
+        let position = Position { index: LogIndex(self.place.index.0 + 1), term: batch.term };
+        ahead.apply(position, batch.clone(), &mut applied);
+        let replies = tickets.iter_mut().zip(applied.replies);
+        self.outputs.extend(
+            replies.filter_map(|(ticket, reply)| {
+                Some(Output::Reply { ticket: ticket.take()?, reply })
+            }),
+        );
     }
 
     fn write(&mut self, persist: Persist) {
@@ -292,6 +311,9 @@ impl<T, L> Member<T, L> {
         }
         let (index, term) = (self.place.index, self.place.term);
         let meta = SnapshotMeta { index, term, membership: self.membership.clone() };
+        if lives(Mutant::TruncatesBeforeSaved) {
+            self.outputs.push_back(Output::TruncateBefore(index));
+        }
         self.outputs.push_back(Output::SnapshotDue(meta));
         true
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dagmar_common::ids::LogIndex;
+use dagmar_common::mutant::{Mutant, lives};
 
 use crate::config::ELECTION_TICKS;
 
@@ -63,7 +64,8 @@ impl Reads {
         }
         self.waiting.insert(id, Waiting::Asked { ticks: 0 });
         let mut context = Vec::with_capacity(24);
-        for number in [self.replica, self.boot_nonce, self.count] {
+        let count = if lives(Mutant::ReadContextAgain) { 1 } else { self.count };
+        for number in [self.replica, self.boot_nonce, count] {
             context.extend_from_slice(&number.to_le_bytes());
         }
         (id, Some(context))
@@ -99,6 +101,10 @@ impl Reads {
         };
         if number(0) != Some(self.replica) || number(8) != Some(self.boot_nonce) {
             return;
+        }
+        if lives(Mutant::ReadContextAgain) {
+            let all = self.waiting.values_mut();
+            return all.for_each(|one| *one = Waiting::Confirmed { index: LogIndex(index) });
         }
         let Some(waiting) = number(16).and_then(|count| self.waiting.get_mut(&ReadId(count)))
         else {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dagmar_common::ids::{LogIndex, ReplicaId, Term};
+use dagmar_common::mutant::{Mutant, lives};
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChange, Entry, EntryType, Message};
 use raft::{INVALID_ID, Ready, StateRole};
@@ -100,7 +101,12 @@ impl Replica {
 
         // 3. All other messages promise something (a vote, an append), so the write that makes
         //    it durable holds them back; it is the only way out for them.
-        part.messages.extend(outgoing(ready.take_persisted_messages()));
+        let promises = outgoing(ready.take_persisted_messages());
+        if lives(Mutant::SendBeforePersist) {
+            work.send.extend(promises);
+        } else {
+            part.messages.extend(promises);
+        }
 
         // 4. Reads that a quorum confirmed; they wait until their index is applied.
         for state in ready.take_read_states() {

@@ -3,6 +3,7 @@
 use std::mem;
 
 use dagmar_common::ids::{LogIndex, ReplicaId, Term};
+use dagmar_common::mutant::{Mutant, lives};
 use raft::eraftpb::{Message, MessageType};
 use raft::{Error, RawNode, SnapshotStatus, StateRole};
 use thiserror::Error as ThisError;
@@ -193,6 +194,10 @@ impl Replica {
     pub fn read(&mut self) -> ReadId {
         let (id, context) = self.reads.ask();
         let Some(context) = context else { return id };
+        if lives(Mutant::LocalRead) {
+            self.reads.confirm(&context, self.node.raft.raft_log.committed);
+            return id;
+        }
         if self.writes.installing() {
             self.reads.drop_read(id);
             return id;

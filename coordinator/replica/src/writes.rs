@@ -6,6 +6,7 @@
 //! held by the write that makes it so, or by the one before if nothing needs to be written.
 
 use dagmar_common::ids::ReplicaId;
+use dagmar_common::mutant::{Mutant, lives};
 
 use crate::durable::{HardState, LogEntry, Persist, SnapshotMeta, Token};
 
@@ -133,6 +134,10 @@ impl Writes {
         };
         self.durable_term = out.term;
         self.released.extend(out.messages);
+        if lives(Mutant::DurableWithTheWriteBefore) {
+            self.released.append(&mut self.next.messages);
+            return Done { number: out.number.max(self.next.number), installed: out.installs };
+        }
         Done { number: out.number, installed: out.installs }
     }
 

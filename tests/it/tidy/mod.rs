@@ -13,6 +13,7 @@ mod documents;
 mod head;
 mod leftovers;
 mod machine;
+mod mutants;
 mod rust;
 mod size;
 mod threads;
@@ -125,6 +126,13 @@ fn the_cores_neither_wait_nor_compute_with_fractions() {
             .flat_map(|(file, source)| bans::word_faults(&file.path, source))
             .collect(),
     );
+}
+
+#[test]
+fn every_mutant_lives_somewhere() {
+    hold("A rule that can be taken away has a site where that is asked.", {
+        mutants::faults(Tree::get())
+    });
 }
 
 #[test]

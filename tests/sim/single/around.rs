@@ -133,8 +133,10 @@ impl Around {
             let index = position.index;
             format!("entry {index}: {:?} -> {replies:?} {effects:?}", batch.commands)
         });
-        if !self.ledger.applied(position, bytes, batch, replies, effects) {
-            self.replayed += 1;
+        let at = batch.at;
+        match self.ledger.applied(position, bytes, batch, replies, effects) {
+            true => self.ledger.time_is(at, self.now),
+            false => self.replayed += 1,
         }
     }
 

@@ -200,6 +200,20 @@ fn a_fence_that_does_not_grow() {
 }
 
 #[test]
+#[should_panic(expected = "log time went back")]
+fn a_log_time_that_goes_back() {
+    let mut ledger = Ledger::default();
+    ledger.time_is(LogTime(7), BootTime(9));
+    ledger.time_is(LogTime(6), BootTime(9));
+}
+
+#[test]
+#[should_panic(expected = "of the world")]
+fn a_log_time_that_runs_ahead() {
+    Ledger::default().time_is(LogTime(10), BootTime(9));
+}
+
+#[test]
 #[should_panic(expected = "request 1 got two answers")]
 fn a_request_with_two_answers() {
     let mut book = Book::new();

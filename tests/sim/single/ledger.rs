@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dagmar_common::ids::{Digest, Fence, LogIndex, RequestId, RunId, RunNo};
 use dagmar_common::lease::Ending;
 use dagmar_common::record::{self, AttemptRecord, AttemptStatus, NodeRecord, RunStatus};
+use dagmar_common::time::{BootTime, LogTime};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Batch, Position};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
@@ -34,6 +35,7 @@ pub struct Ledger {
     entries: BTreeMap<LogIndex, Known>,
     last: Option<LogIndex>,
     last_fence: Fence,
+    last_time: LogTime,
     /// The state that never died: it applies every entry once, and is never restored.
     pub shadow: State,
     answers: BTreeMap<RequestId, Reply>,
@@ -79,6 +81,14 @@ impl Ledger {
         let Applied { replies, effects } = shadow;
         self.entries.insert(index, Known { term: term.0, bytes, replies, effects });
         true
+    }
+
+    /// Log time is elapsed time: it never goes back, and never runs faster than the world's, which
+    /// is older than any log.
+    pub fn time_is(&mut self, at: LogTime, now: BootTime) {
+        assert!(at >= self.last_time, "log time went back from {:?} to {at:?}", self.last_time);
+        assert!(at.0 <= now.0, "log time is {at:?} at {now:?} of the world");
+        self.last_time = at;
     }
 
     pub fn fences_grow(&mut self, effects: &[Effect]) {

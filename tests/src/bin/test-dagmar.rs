@@ -2,6 +2,13 @@
 
 use std::process::ExitCode;
 
+#[cfg(not(dagmar_mutants))]
 fn main() -> ExitCode {
     dagmar_cli::main(&dagmar_cli::wired::House)
+}
+
+/// Mutants live in the simulator alone.
+#[cfg(dagmar_mutants)]
+fn main() -> ExitCode {
+    ExitCode::FAILURE
 }

@@ -13,6 +13,7 @@ use dagmar_common::lease::{
 use dagmar_common::limits::{
     EXCLUSIVE_FOR, EXCLUSIVE_LEFT_MIN, OUTCOME_BYTES_MAX, OUTCOMES_HELD_FOR,
 };
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::{BootTime, WallTime};
 
 use crate::admission::Admission;
@@ -155,7 +156,9 @@ impl Agent {
             Input::ProcessStarted { fence, at } => self.process_started(fence, at),
             Input::ProcessEnded(outcome) => self.process_ended(outcome),
             Input::ProcessNotStarted { fence } => self.process_gone(fence, false),
-            Input::ProcessStopped { fence } => self.process_gone(fence, true),
+            Input::ProcessStopped { fence } => {
+                self.process_gone(fence, !lives(Mutant::KilledWasNotStarted));
+            }
         }
     }
 
@@ -231,7 +234,8 @@ impl Agent {
 
     /// A heartbeat sent then was acknowledged; an earlier one adds nothing.
     fn extend(&mut self, sent: BootTime, out: &mut Vec<Output>) {
-        let until = sent + EXCLUSIVE_FOR;
+        let since = if lives(Mutant::DeadlineFromAnswer) { self.now.boot } else { sent };
+        let until = since + EXCLUSIVE_FOR;
         let is_later = match self.lifeline {
             Lifeline::Never => true,
             Lifeline::Until(before) => before < until,
@@ -273,7 +277,7 @@ impl Agent {
 
     fn start(&mut self, start: Start) {
         let (fence, cpu_millis) = (start.fence, start.task.resources.cpu_millis);
-        if self.held.get(fence).is_some() {
+        if self.held.get(fence).is_some() && !lives(Mutant::StartsSameFenceAgain) {
             // The same fence again is answered with what is known of it.
             self.say(fence);
             return;
@@ -290,7 +294,8 @@ impl Agent {
         }
         let trial = TrialKey::of(&start.name);
         let others: Vec<Fence> = self.held.fences_of(&trial).collect();
-        if others.last().is_some_and(|newest| *newest > fence) {
+        let is_older = others.last().is_some_and(|newest| *newest > fence);
+        if is_older && !lives(Mutant::StartsOlderFence) {
             // A newer lease of this trial was here: this one is over, and must not begin.
             let work = Work::new(Some(trial), cpu_millis, Phase::Gone { started: false });
             self.held.insert(fence, work);
@@ -300,9 +305,10 @@ impl Agent {
         for older in others {
             self.give_back_queued(older);
         }
-        let lives = self.held.running_of(&trial).is_some();
+        let has_process =
+            self.held.running_of(&trial).is_some() && !lives(Mutant::StartsBesideProcess);
         self.held.insert(fence, Work::new(Some(trial.clone()), cpu_millis, Phase::Queued));
-        if lives {
+        if has_process {
             self.admission.stand_aside(trial, start);
         } else {
             self.admission.wait(start);
@@ -388,8 +394,10 @@ impl Agent {
         let fence = outcome.fence;
         let Some(stopping) = self.leaves_executor(fence) else { return };
         match stopping {
+            Some(Stop::NotLeased) if lives(Mutant::OurKillIsAnOutcome) => {}
             Some(Stop::NotLeased) => {
-                self.becomes(fence, Phase::Gone { started: true });
+                let started = !lives(Mutant::KilledWasNotStarted);
+                self.becomes(fence, Phase::Gone { started });
                 return;
             }
             // Also one that exits 0 on TERM: what it left undone, nobody knows.
@@ -443,6 +451,7 @@ impl Lifeline {
     /// A process that begins now has time to be of use, and to be stopped.
     fn reaches(self, now: BootTime) -> bool {
         match self {
+            _ if lives(Mutant::StartsWithoutDeadline) => true,
             Lifeline::Never => false,
             Lifeline::Until(until) => now + EXCLUSIVE_LEFT_MIN <= until,
             Lifeline::Endless => true,

@@ -11,6 +11,7 @@ mod timers;
 mod workers;
 
 use dagmar_common::limits::ENTRY_UNITS_MAX;
+use dagmar_common::mutant::{Mutant, lives};
 
 use crate::command::{Batch, Command, Position};
 use crate::effect::{Applied, Reply};
@@ -30,12 +31,15 @@ impl State {
         );
         self.last_applied = position.index;
         // 1. What a deposed leader proposed is dropped whole.
-        if position.term != batch.term {
+        if position.term != batch.term && !lives(Mutant::DeposedBatchApplies) {
             out.replies.extend(batch.commands.iter().map(|_| Reply::Dropped));
             return;
         }
         // 2. Log time goes on, never back.
         self.time = self.time.max(batch.at);
+        if lives(Mutant::LogTimeGoesBack) {
+            self.time = batch.at;
+        }
         let entry = Entry { index: position.index, now: self.time, wall: batch.wall };
         self.requests.forget_old(self.time);
         self.staging.forget_old(self.time);

@@ -2,6 +2,7 @@
 
 use dagmar_common::ids::{Fence, Incarnation, WorkerId, WorkerNo};
 use dagmar_common::lease::{Ending, Outcome, Returned};
+use dagmar_common::mutant::{Mutant, lives};
 
 use crate::effect::{Applied, Effect, Reply};
 use crate::rules::Entry;
@@ -28,8 +29,11 @@ impl State {
     /// very outcome that the trial has.
     fn outcome(&mut self, entry: Entry, by: WorkerNo, outcome: Outcome, out: &mut Applied) {
         let (fence, digest) = (outcome.fence, outcome.digest());
-        let Some(lease) = self.leases.get(fence).cloned() else {
-            out.effects.push(match self.leases.is_recorded(fence, digest) {
+        let taken = self.leases.get(fence);
+        let taken = taken.filter(|lease| lease.is_live || !lives(Mutant::OnlyLeasedIsRecorded));
+        let Some(lease) = taken.cloned() else {
+            let any = lives(Mutant::OlderFenceIsRecorded);
+            out.effects.push(match self.leases.is_recorded(fence, digest) || any {
                 true => Effect::Recorded { worker: by, fence },
                 false => Effect::Refused { worker: by, fence },
             });
@@ -75,7 +79,8 @@ impl State {
         out: &mut Applied,
     ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
-        if self.workers.get(worker).incarnation != incarnation {
+        let is_older = self.workers.get(worker).incarnation != incarnation;
+        if is_older && !lives(Mutant::AnyoneReturns) {
             return Reply::Dropped;
         }
         for Returned { fence, started } in returned {

@@ -1,6 +1,7 @@
 //! The end of a worker by somebody's word: drained, removed, or left behind by a restore.
 
 use dagmar_common::ids::{ClusterId, Fence, WorkerId, WorkerNo};
+use dagmar_common::mutant::{Mutant, lives};
 
 use crate::effect::{Applied, Effect, Reply};
 use crate::rules::Entry;
@@ -51,7 +52,8 @@ impl State {
     fn remove(&mut self, entry: Entry, worker: WorkerNo, units: &mut u32, out: &mut Applied) {
         *units += self.workers.get(worker).leases;
         self.unreserve_worker(worker);
-        let may_run_for = Some(self.workers.get(worker).lost_after);
+        let may_run_for = Some(self.workers.get(worker).lost_after)
+            .filter(|_| !lives(Mutant::RemovedDoesNotWait));
         for (fence, started) in self.held_by(worker) {
             let loss = Loss { started, counts: false, may_run_for };
             self.lapse(entry, fence, Lapse::Lost(loss), out);

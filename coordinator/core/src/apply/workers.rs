@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use dagmar_common::ids::{Fence, Incarnation, Session, WorkerId, WorkerNo};
 use dagmar_common::limits::{ENTRY_UNITS_MAX, LOST_AFTER, LOST_AFTER_MIN};
+use dagmar_common::mutant::{Mutant, lives};
 
 use crate::command::WorkerHello;
 use crate::effect::{Applied, Effect, Reply};
@@ -51,6 +52,7 @@ impl State {
         row.labels = hello.labels.into();
         let lost_after = hello.lost_after.unwrap_or(LOST_AFTER).max(LOST_AFTER_MIN);
         row.lost_after = lost_after;
+        row.drains &= !lives(Mutant::HelloClearsDrain);
         let before = std::mem::replace(&mut row.cpu_millis, hello.cpu_millis);
         self.workers.capacity += u64::from(hello.cpu_millis);
         self.workers.capacity -= u64::from(before);
@@ -63,8 +65,10 @@ impl State {
                     // trial's fault, and nothing is left to wait for. What it lists had begun.
                     (Some(_), started) => Loss { started, counts: false, may_run_for: None },
                     (None, true) => continue,
+                    (None, false) if lives(Mutant::NewerKeepsLeases) => continue,
                     (None, false) => {
-                        let may_run_for = Some(lost_after);
+                        let may_run_for =
+                            Some(lost_after).filter(|_| !lives(Mutant::NewerDoesNotWait));
                         Loss { started: is_charged, counts: true, may_run_for }
                     }
                 };
@@ -138,7 +142,8 @@ impl State {
     ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
         let row = self.workers.get(worker);
-        if row.session != session || !row.is_ready(self.reign) {
+        let is_another = row.session != session && !lives(Mutant::SuspendsAnySession);
+        if is_another || !row.is_ready(self.reign) {
             return Reply::Dropped;
         }
         self.suspend(worker, entry);
@@ -170,7 +175,8 @@ impl State {
         let row = self.workers.get(worker);
         let Some(since) = row.away_since(self.reign) else { return Reply::Dropped };
         let has_room = *units <= 1 || *units + row.leases <= ENTRY_UNITS_MAX;
-        if since + row.lost_after > entry.now || !has_room {
+        let is_early = since + row.lost_after > entry.now && !lives(Mutant::LostTooEarly);
+        if is_early || !has_room {
             return Reply::Dropped;
         }
         *units += row.leases;
@@ -182,7 +188,8 @@ impl State {
             // Not known to have started: the worker was not lost under it.
             let (started, unsent) = (started.contains(&fence), unsent.contains(&fence));
             let counts = started && !unsent;
-            let started = counts || (is_charged && !unsent);
+            let unknown = is_charged && !unsent && !lives(Mutant::UnknownIsNotStarted);
+            let started = counts || unknown;
             // It was away for so long that what was exclusive has stopped.
             let loss = Loss { started, counts, may_run_for: None };
             self.lapse(entry, fence, Lapse::Lost(loss), out);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use dagmar_common::ids::{Fence, StreamNo, WorkerNo};
 use dagmar_common::lease::{Held, HeldAs, Hello, HelloAnswer, ToWorker, Verdict};
+use dagmar_common::mutant::{Mutant, lives};
 
 use super::facts::{Facts, WorkerFacts};
 use super::quorum::Haste;
@@ -32,7 +33,7 @@ impl Leader {
 
     /// Those whose round is confirmed and applied, with nothing about their worker under way.
     pub(super) fn answer_hellos(&mut self, state: &impl Facts, out: &mut Vec<Output>) {
-        if !self.is_up {
+        if !self.is_up && !lives(Mutant::HelloBeforeLeaderUp) {
             return;
         }
         let waiting: Vec<StreamNo> = self.greeted.iter().copied().collect();
@@ -40,7 +41,9 @@ impl Leader {
             let Some(session) = self.sessions.get_mut(&stream) else { continue };
             let Phase::Greeted(greeting) = &mut session.phase else { continue };
             let known = self.workers.entry(greeting.hello.worker).or_default();
-            if known.is_busy() || !self.rounds.is_settled(greeting.round) {
+            let is_busy = known.is_busy() && !lives(Mutant::HelloOverProposals);
+            let is_settled = self.rounds.is_settled(greeting.round);
+            if is_busy || !is_settled && !lives(Mutant::HelloWithoutRound) {
                 continue;
             }
             let worker = state.worker(greeting.hello.worker);
@@ -94,7 +97,8 @@ impl Leader {
         });
         session.heard = self.now.boot;
         session.say(ToWorker::HelloAnswer(HelloAnswer { session: number, verdicts }));
-        if is_stale {
+        if is_stale && lives(Mutant::StaleIsNotTold) {
+        } else if is_stale {
             session.say(ToWorker::Stale);
         } else {
             let held: BTreeSet<Fence> = hello.held.iter().map(|held| held.fence).collect();
@@ -103,7 +107,10 @@ impl Leader {
                     continue;
                 }
                 if state.lease(fence).is_some_and(|lease| lease.is_cancelled) {
-                    session.say_fence(ToWorker::Cancel, fence);
+                    if !lives(Mutant::UnheldIsNotCancelled) {
+                        session.say_fence(ToWorker::Cancel, fence);
+                    }
+                } else if lives(Mutant::UnheldIsNotStarted) {
                 } else if let Some(start) = state.start(worker.number, fence) {
                     session.say_start(start);
                 }

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dagmar_common::ids::{Incarnation, LogIndex, Session as SessionNo, StreamNo, Term, WorkerId};
 use dagmar_common::lease::{FromWorker, Heartbeat, Numbered, Outcome, Returned, ToWorker};
 use dagmar_common::limits::{BEHIND_HELLO_MAX, ENTRY_BYTES_MAX, OUTCOME_BYTES_MAX};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::{BootTime, LogTime, Span};
 
 pub use facts::{Facts, LeaseFacts, WorkerFacts};
@@ -259,7 +260,9 @@ impl Leader {
             self.close(stream, Closing::OutOfOrder, out);
             return;
         }
-        if let Phase::Greeted(greeting) = &mut session.phase {
+        if let Phase::Greeted(greeting) = &mut session.phase
+            && !lives(Mutant::ReadsBehindHello)
+        {
             greeting.behind.push(message);
             if greeting.behind.len() > BEHIND_HELLO_MAX {
                 self.close(stream, Closing::TooMuch, out);
@@ -315,7 +318,7 @@ impl Leader {
         let (worker, incarnation, is_stale) =
             (answered.worker, answered.incarnation, answered.is_stale);
         returned.iter().for_each(|one| session.reported(one.fence));
-        if is_stale {
+        if is_stale && !lives(Mutant::AnyoneReturns) {
             returned.iter().for_each(|one| session.say_fence(ToWorker::Refused, one.fence));
             self.talking.insert(stream);
         } else {
@@ -349,7 +352,7 @@ impl Leader {
         if is_ready || known.is_busy() || !self.is_up {
             session.beats.push((number, self.rounds.want(Haste::Soon)));
             self.beating.insert(stream);
-        } else {
+        } else if !lives(Mutant::NotReadyKeepsStream) {
             // Nothing is on its way that would make it ready: it has to greet again.
             self.close(stream, Closing::NotReady, out);
         }

@@ -2,6 +2,7 @@
 
 use dagmar_common::ids::{Fence, StreamNo, WorkerId, WorkerNo};
 use dagmar_common::lease::ToWorker;
+use dagmar_common::mutant::{Mutant, lives};
 
 use super::Leader;
 use super::facts::Facts;
@@ -105,7 +106,7 @@ impl Leader {
             let Some(session) = self.sessions.get_mut(stream) else { continue };
             let Some(answered) = session.answered_mut() else { continue };
             let is_over = facts.is_removed || answered.incarnation != facts.incarnation;
-            if is_over && !answered.is_stale {
+            if is_over && !answered.is_stale && !lives(Mutant::StaleIsNotTold) {
                 answered.is_stale = true;
                 session.say(ToWorker::Stale);
                 self.reporting.remove(stream);

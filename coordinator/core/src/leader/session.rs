@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use dagmar_common::ids::{Fence, Incarnation, Session as SessionNo, StreamNo, WorkerId};
 use dagmar_common::lease::{Begun, FromWorker, Heartbeat, Hello, Numbered, Start, ToWorker};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::BootTime;
 
 use super::Output;
@@ -99,7 +100,7 @@ impl Session {
         let is_open = matches!(self.phase, Phase::Open);
         let number = if is_hello { 0 } else { self.received + 1 };
         self.received = message.number;
-        is_hello == is_open && message.number == number
+        is_hello == is_open && (message.number == number || lives(Mutant::NumbersNotChecked))
     }
 
     pub fn begun(&mut self, begun: impl IntoIterator<Item = Fence>) {
@@ -130,7 +131,7 @@ impl Session {
     pub fn agrees(&self, heartbeat: &Heartbeat) -> bool {
         heartbeat.sent + 1 == self.received
             && heartbeat.received <= self.sent
-            && heartbeat.begun_sum == self.begun_sum
+            && (heartbeat.begun_sum == self.begun_sum || lives(Mutant::SumsNotCompared))
     }
 
     pub fn say(&mut self, message: ToWorker) {

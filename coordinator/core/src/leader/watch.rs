@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use dagmar_common::ids::{Fence, StreamNo, WorkerId};
 use dagmar_common::lease::ToWorker;
 use dagmar_common::limits::{HEARTBEAT_EVERY, HEARTBEATS_LATE, HELLO_BACK_WITHIN};
+use dagmar_common::mutant::{Mutant, lives};
 
 use super::facts::{Facts, WorkerFacts};
 use super::known::Known;
@@ -22,7 +23,9 @@ impl Leader {
         let beating: Vec<StreamNo> = self.beating.iter().copied().collect();
         for stream in beating {
             let Some(session) = self.sessions.get_mut(&stream) else { continue };
-            let settled = session.beats.iter().rposition(|beat| self.rounds.is_settled(beat.1));
+            let settled = session.beats.iter().rposition(|beat| {
+                self.rounds.is_settled(beat.1) || lives(Mutant::AcknowledgesWithoutRound)
+            });
             let Some(place) = settled else { continue };
             let (number, _) = session.beats[place];
             session.beats.drain(..=place);
@@ -32,8 +35,10 @@ impl Leader {
             let Some(answered) = session.answered() else { continue };
             let ready = state.worker(answered.worker).and_then(|worker| worker.ready);
             let known = self.workers.get(&answered.worker);
-            let ends = known.is_none_or(|known| known.ending > 0);
-            if self.is_up && ready == Some(answered.number) && !ends {
+            let ends = known.is_none_or(|known| known.ending > 0)
+                && !lives(Mutant::AcknowledgesWhileEnding);
+            let is_ready = ready == Some(answered.number) || lives(Mutant::AcknowledgesAnySession);
+            if self.is_up && is_ready && !ends {
                 session.say(ToWorker::HeartbeatAcknowledged { number });
                 self.talking.insert(stream);
             }
@@ -76,7 +81,8 @@ impl Leader {
     }
 
     fn look_at_away(&mut self, worker: &WorkerFacts, out: &mut Vec<Output>) {
-        if worker.lost_at.is_none_or(|at| self.now.log < at) {
+        let is_early = |at| self.now.log < at && !lives(Mutant::LostTooEarly);
+        if worker.lost_at.is_none_or(is_early) {
             return;
         }
         // One that is here is about to be ready again, and keeps what it holds.

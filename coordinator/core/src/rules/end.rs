@@ -6,6 +6,7 @@ use dagmar_common::graph::Task;
 use dagmar_common::ids::{Fence, WorkerNo};
 use dagmar_common::lease::{Ending, LogPlace, Outcome, Output, OutputWay};
 use dagmar_common::limits::{CRASH_LIMIT, LOST_ATTEMPTS_MAX, NOT_STARTED_WAITS};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::record::{AttemptStatus, NodeStatus};
 use dagmar_common::time::{Span, WallTime};
 use dagmar_common::view::{Rank, View};
@@ -275,12 +276,12 @@ impl Turn<'_> {
             };
             return After::Ends(NodeStatus::Cancelled, why);
         }
-        if care.once && lapse.had_started() {
+        if care.once && lapse.had_started() && !lives(Mutant::OnceRunsAgain) {
             return After::Ends(NodeStatus::Failed, Why::Unknown);
         }
         let node = self.run.nodes.get_mut(row);
         node.crashes += u8::from(lapse.counts());
-        if node.crashes >= CRASH_LIMIT {
+        if node.crashes >= CRASH_LIMIT && !lives(Mutant::NoCrashLimit) {
             return After::Ends(NodeStatus::Failed, Why::CrashLimit);
         }
         match lapse {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use dagmar_common::graph::{Care, Resources};
 use dagmar_common::ids::{RunNo, WorkerNo};
 use dagmar_common::limits::{AHEAD_MAX, AHEAD_SPAN, AHEAD_TRIAL_MAX};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::{LogTime, Span};
 
 /// A new sample weighs one part in so many.
@@ -68,7 +69,7 @@ impl Class {
     /// How many leases a worker may hold beyond what it can run. None where a lost worker would
     /// cost more than the wait: what it only queued would be kept from others, or be unknown.
     pub fn ahead(&self, cpu_millis: u32) -> u32 {
-        if !self.care.is_none() {
+        if !self.care.is_none() && !lives(Mutant::OnceGrantedAhead) {
             return 0;
         }
         let Some(mean) = self.mean else { return 0 };

@@ -2,6 +2,7 @@
 
 use dagmar_common::ids::{Fence, WorkerNo};
 use dagmar_common::limits::{GRANTS_MAX, RESERVE_AFTER, SCHEDULE_PAIRS_MAX, WORKER_LEASES_MAX};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::record::NodeStatus;
 
 use super::Head;
@@ -138,7 +139,7 @@ impl State {
         let worker = self.workers.get(turn.at);
         let class = &self.schedule.classes[turn.class as usize];
         let need = class.need();
-        if !worker.takes_work(self.reign)
+        if !(worker.takes_work(self.reign) || lives(Mutant::GrantsToSuspended))
             || need > worker.cpu_millis
             || worker.reserved_for.is_some_and(|reserved| reserved != turn.class)
         {

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use dagmar_common::graph;
 use dagmar_common::ids::Digest;
+use dagmar_common::mutant::{Mutant, lives};
 
 use super::pack::{Pack, Reader, RestoreError, Writer};
 use crate::schedule::Head;
+use crate::state::request::Requests;
 use crate::state::run::SharedGraph;
+use crate::state::timer::Timers;
 use crate::state::{Runs, State};
 
 /// The state as it was; it shares with the living one all that was not written since.
@@ -101,15 +104,24 @@ impl Pack for State {
         self.last_applied.pack(out);
         self.reign.pack(out);
         self.last_run.pack(out);
-        self.ready_sequence.pack(out);
+        match lives(Mutant::SnapshotLacksReadySequence) {
+            true => 0_u64.pack(out),
+            false => self.ready_sequence.pack(out),
+        }
         pack_graphs(self, out);
         self.runs.slots.pack(out);
         self.runs.free.pack(out);
         self.runs.summaries.pack(out);
         self.workers.rows.pack(out);
         self.leases.pack(out);
-        self.timers.pack(out);
-        self.requests.pack(out);
+        match lives(Mutant::SnapshotLacksTimers) {
+            true => Timers::new().pack(out),
+            false => self.timers.pack(out),
+        }
+        match lives(Mutant::SnapshotLacksRequests) {
+            true => Requests::default().pack(out),
+            false => self.requests.pack(out),
+        }
         self.staging.blobs.pack(out);
         self.schedule.pack(out);
         self.round.pack(out);

@@ -27,6 +27,7 @@ pub struct Totals {
 }
 
 impl Totals {
+    #[allow(dead_code)] // The simulator, which lives in this world too, needs no totals.
     pub fn add(&mut self, other: &Totals) {
         self.acknowledged += other.acknowledged;
         self.dropped += other.dropped;
@@ -168,6 +169,7 @@ impl World {
         Err("a minute without faults, and the work does not go on".into())
     }
 
+    #[allow(dead_code)]
     pub fn digest(&self) -> String {
         format!("{} {} {:?}", self.now, self.sent, self.judge.applied.iter().next_back())
     }

@@ -5,6 +5,7 @@ use std::mem;
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::{Begun, Ending, FromWorker, Outcome, Returned};
 use dagmar_common::limits::{OUTCOMES_HELD_FOR, OUTCOMES_HELD_MAX, OUTCOMES_MESSAGE_BYTES_MAX};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::Span;
 
 use super::Agent;
@@ -30,6 +31,7 @@ impl Agent {
         let Some(work) = self.held.get_mut(fence) else { return };
         match &work.phase {
             Phase::Queued | Phase::Running { .. } => return,
+            Phase::Gone { .. } if lives(Mutant::GoneIsNotReturned) => return,
             Phase::Finished(outcome) => self.said.outcomes.push((**outcome).clone()),
             Phase::NoOp(began) => self.said.outcomes.push(Outcome {
                 fence,

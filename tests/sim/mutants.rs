@@ -1,0 +1,189 @@
+//! Mutants: each rule is taken away, and some judge must notice within a bounded number of seeds.
+//!
+//! `RUSTFLAGS="--cfg dagmar_mutants" CARGO_TARGET_DIR=target/mutants cargo test -p dagmar-tests
+//! --test sim mutants -- --nocapture` prints the table; `DAGMAR_MUTANT=LocalRead` hunts one alone.
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use dagmar_common::mutant::{Mutant, with};
+
+use crate::scenario::{deposed, streams, workers};
+use crate::{lease, replicas, single, whole};
+
+/// Where mutants are looked for: from one seed after the other, or in a history of their own.
+#[derive(Clone, Copy)]
+enum Ground {
+    /// Three replicas (`coordinator/replica/tests/world`).
+    Replicas,
+    /// One coordinator on its disk.
+    Single,
+    /// Leader and agents against a model.
+    Lease,
+    /// Leader, agents and the state machine.
+    Whole,
+    /// A history that was written down.
+    Directed(fn()),
+}
+
+use Ground::{Directed, Lease, Replicas, Single, Whole};
+
+/// The first that finds it ends the hunt.
+fn grounds(mutant: Mutant) -> &'static [Ground] {
+    match mutant {
+        Mutant::SendBeforePersist | Mutant::DurableWithTheWriteBefore => &[Replicas],
+        Mutant::LocalRead | Mutant::ReadContextAgain => &[Replicas],
+        Mutant::NoFsync | Mutant::ReplyBeforeCommit | Mutant::TruncatesBeforeSaved => &[Single],
+        Mutant::SnapshotLacksTimers
+        | Mutant::SnapshotLacksReadySequence
+        | Mutant::SnapshotLacksRequests => &[Single],
+        Mutant::LogTimeGoesBack | Mutant::LogTimeByWallClock => &[Single],
+        Mutant::DeposedBatchApplies => &[Directed(deposed::its_batch_is_dropped)],
+        Mutant::ReadsBehindHello => {
+            &[Directed(streams::what_comes_behind_a_hello_is_read_after_its_answer)]
+        }
+        Mutant::SumsNotCompared => &[Directed(streams::ends_that_count_otherwise_part)],
+        Mutant::NumbersNotChecked => {
+            &[Directed(streams::a_message_that_is_missing_ends_its_stream)]
+        }
+        Mutant::StaleIsNotTold => &[Directed(streams::an_older_incarnation_is_told)],
+        Mutant::NoCrashLimit => &[Directed(workers::a_trial_that_fells_five_of_them_fails)],
+        Mutant::RemovedDoesNotWait => {
+            &[Directed(workers::a_removed_one_may_still_run_what_is_exclusive)]
+        }
+        Mutant::HelloClearsDrain => &[Directed(workers::a_drained_one_that_comes_again_is_drained)],
+        Mutant::AnyoneReturns => &[Directed(workers::an_older_incarnation_returns_nothing)],
+        // The others are rules of leases, which the weather finds.
+        _ => &[Lease, Whole],
+    }
+}
+
+impl Ground {
+    /// More than any mutant needs; the tests of the grounds walk more without one.
+    fn seeds(self) -> u64 {
+        match self {
+            Replicas => 100,
+            Single => 24,
+            Lease | Whole => 1_000,
+            Directed(_) => 1,
+        }
+    }
+
+    fn live(self, seed: u64) {
+        match self {
+            Replicas => replicas::live(seed),
+            Single => single::lives(seed),
+            Lease => lease::lives(seed),
+            Whole => whole::lives(seed),
+            Directed(scenario) => scenario(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Replicas => "three replicas",
+            Single => "one coordinator",
+            Lease => "leases",
+            Whole => "whole runs",
+            Directed(_) => "directed",
+        }
+    }
+}
+
+/// Who noticed, and when.
+struct Caught {
+    ground: Ground,
+    seeds: u64,
+    judge: Panic,
+}
+
+/// The words of a judge, and where it stands.
+#[derive(Clone, Default)]
+struct Panic {
+    place: String,
+    says: String,
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
+}
+
+/// What a judge says goes into the table, not onto the terminal.
+fn listen() {
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        let payload = info.payload();
+        let says = payload.downcast_ref::<String>().cloned();
+        let says = says.or(payload.downcast_ref::<&str>().map(|says| (*says).to_owned()));
+        let heard = Panic { place: place.unwrap_or_default(), says: says.unwrap_or_default() };
+        LAST.set(Some(heard));
+    }));
+}
+
+fn hunt(mutant: Mutant) -> Option<Caught> {
+    for ground in grounds(mutant).iter().copied() {
+        for seed in 0..ground.seeds() {
+            let lived = panic::catch_unwind(AssertUnwindSafe(|| {
+                with(mutant, || ground.live(seed));
+            }));
+            if lived.is_err() {
+                let judge = LAST.take().unwrap_or_default();
+                return Some(Caught { ground, seeds: seed + 1, judge });
+            }
+        }
+    }
+    None
+}
+
+/// All of them, on as many threads as there are processors: a mutant lives on one thread only.
+fn hunt_all(mutants: &[Mutant]) -> Vec<Option<Caught>> {
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let hunters = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..hunters {
+            scope.spawn(|| {
+                while let at = next.fetch_add(1, Ordering::Relaxed)
+                    && at < mutants.len()
+                {
+                    let caught = hunt(mutants[at]);
+                    found.lock().expect("nobody panics with it").push((at, caught));
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().expect("nobody panics with it");
+    found.sort_by_key(|(at, _)| *at);
+    found.into_iter().map(|(_, caught)| caught).collect()
+}
+
+#[test]
+fn each_is_caught() {
+    let asked = std::env::var("DAGMAR_MUTANT").ok();
+    let is_asked = |mutant: &Mutant| asked.as_ref().is_none_or(|name| *name == name_of(*mutant));
+    let mutants: Vec<Mutant> = Mutant::ALL.iter().copied().filter(is_asked).collect();
+    listen();
+    let found = hunt_all(&mutants);
+    let _ = panic::take_hook();
+    println!("| mutant | the rule it breaks | found by | seeds | the judge |");
+    println!("|---|---|---|---|---|");
+    let mut at_large = Vec::new();
+    for (mutant, caught) in mutants.iter().zip(found) {
+        let rule = mutant.rule();
+        let Some(Caught { ground, seeds, judge }) = caught else {
+            at_large.push(*mutant);
+            println!("| `{mutant:?}` | {rule} | - | - | **not caught** |");
+            continue;
+        };
+        let says: String = judge.says.lines().next().unwrap_or("").chars().take(90).collect();
+        let (ground, place) = (ground.name(), &judge.place);
+        println!("| `{mutant:?}` | {rule} | {ground} | {seeds} | {says} (`{place}`) |");
+    }
+    assert!(at_large.is_empty(), "nobody notices {at_large:?}");
+}
+
+fn name_of(mutant: Mutant) -> String {
+    format!("{mutant:?}")
+}

@@ -1,0 +1,95 @@
+//! A state machine on a desk: entries applied by hand, and what each of them granted.
+
+use std::sync::Arc;
+
+use dagmar_common::graph::{self, Care, Command as Line, Function, Graph, NodeKind};
+use dagmar_common::graph::{Resources, SectionBuilder, Task};
+use dagmar_common::ids::{Fence, Incarnation, LogIndex, RequestId, RunId, Session, TaskNo, Term};
+use dagmar_common::ids::{WorkerId, WorkerNo};
+use dagmar_common::lease::Held;
+use dagmar_common::time::{LogTime, Span, WallTime};
+use dagmar_common::value::Value;
+use dagmar_coordinator_core::command::{Batch, Command, Payload, Position, Submit, WorkerHello};
+use dagmar_coordinator_core::effect::{Applied, Effect};
+use dagmar_coordinator_core::{State, stored};
+
+pub const LOST_AFTER: Span = Span::from_secs(60);
+
+pub struct Desk {
+    pub state: State,
+    pub now: LogTime,
+    index: u64,
+    sessions: u64,
+}
+
+impl Desk {
+    pub fn new() -> Self {
+        let mut desk = Desk { state: State::new(), now: LogTime(1), index: 0, sessions: 0 };
+        desk.apply(vec![Command::LeaderUp]);
+        desk
+    }
+
+    /// What was granted in the entry of these commands.
+    pub fn apply(&mut self, commands: Vec<Command>) -> Vec<(WorkerNo, Fence)> {
+        self.index += 1;
+        let position = Position { index: LogIndex(self.index), term: Term(1) };
+        let batch = Batch { term: Term(1), at: self.now, wall: WallTime(0), commands };
+        let mut applied = Applied::default();
+        self.state.apply(position, batch, &mut applied);
+        let granted = applied.effects.iter().filter_map(|effect| match effect {
+            Effect::Start { worker, fence } => Some((*worker, *fence)),
+            _ => None,
+        });
+        granted.collect()
+    }
+
+    /// A worker greets with what it holds, and is ready.
+    pub fn greets(
+        &mut self,
+        worker: WorkerId,
+        number: u64,
+        held: Vec<Held>,
+    ) -> Vec<(WorkerNo, Fence)> {
+        let incarnation = Incarnation { number, nonce: number };
+        self.sessions += 1;
+        let session = Session(self.sessions);
+        let hello = WorkerHello {
+            worker,
+            incarnation,
+            name: format!("worker-{}", worker.0),
+            cpu_millis: 1_000,
+            labels: Vec::new(),
+            held,
+            born_ready: None,
+            lost_after: Some(LOST_AFTER),
+        };
+        let ready = Command::WorkerReady { worker, incarnation, session };
+        self.apply(vec![Command::Hello(hello), ready])
+    }
+
+    /// A run of one process.
+    pub fn submits(&mut self, care: Care) -> Vec<(WorkerNo, Fence)> {
+        let mut graph = Graph { name: "desk".into(), ..Graph::default() };
+        graph.tasks.push(Task {
+            function: Function::Process(Line::Words(vec!["true".into()])),
+            max_attempts: 1,
+            backoff: None,
+            time_limit: None,
+            resources: Resources::default(),
+            care,
+        });
+        let mut section = SectionBuilder::default();
+        section.node("a", NodeKind::Task(TaskNo(0)), true);
+        graph.sections.push(section.finish());
+        let none: [(Arc<str>, Value); 0] = [];
+        self.apply(vec![Command::Submit(Submit {
+            request: RequestId(1),
+            run: RunId::new("run"),
+            generated: false,
+            tag: String::new(),
+            graph: Payload::Inline(graph::encode(&graph.finish())),
+            parameters: Payload::Inline(stored::encode_parameters(&none)),
+            context: Value::from_loose("{}"),
+        })])
+    }
+}

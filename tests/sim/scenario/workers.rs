@@ -1,0 +1,69 @@
+//! Workers that come again, are drained and are removed, and what that means for their leases.
+
+use dagmar_common::graph::Care;
+use dagmar_common::ids::{Incarnation, RunNo, WorkerId, WorkerNo};
+use dagmar_common::lease::{Held, HeldAs, Returned};
+use dagmar_common::limits::CRASH_LIMIT;
+use dagmar_common::record::RunStatus;
+use dagmar_common::time::{LogTime, Span};
+use dagmar_coordinator_core::command::Command;
+
+use super::desk::{Desk, LOST_AFTER};
+
+const ONE: WorkerId = WorkerId(1);
+const TWO: WorkerId = WorkerId(2);
+const EXCLUSIVE: Care = Care { exclusive: true, once: false };
+
+#[test]
+pub fn a_trial_that_fells_five_of_them_fails() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    assert_eq!(desk.submits(Care::default()).len(), 1);
+    for again in 0..CRASH_LIMIT {
+        let granted = desk.greets(ONE, 2 + u64::from(again), Vec::new());
+        let is_last = again + 1 == CRASH_LIMIT;
+        assert_eq!(granted.is_empty(), is_last, "worker {again} was lost under it: {granted:?}");
+    }
+    let status = desk.state.run(RunNo(1)).map(|run| run.status());
+    assert_eq!(status, Some(RunStatus::Failed));
+}
+
+#[test]
+pub fn a_removed_one_may_still_run_what_is_exclusive() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    assert_eq!(desk.submits(EXCLUSIVE).len(), 1);
+    desk.greets(TWO, 1, Vec::new());
+    let granted = desk.apply(vec![Command::RemoveWorker { worker: ONE }]);
+    assert_eq!(granted, [], "it may still live where it was");
+    desk.now = desk.now + Span(LOST_AFTER.0 - 1);
+    assert_eq!(desk.apply(vec![Command::Continue]), [], "it may still live where it was");
+    desk.now = LogTime(desk.now.0 + 1);
+    let granted = desk.apply(vec![Command::Continue]);
+    assert_eq!(granted.iter().map(|one| one.0).collect::<Vec<_>>(), [WorkerNo(1)]);
+}
+
+#[test]
+pub fn a_drained_one_that_comes_again_is_drained() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    desk.apply(vec![Command::Drain { worker: ONE, is_on: true }]);
+    desk.greets(ONE, 2, Vec::new());
+    assert_eq!(desk.submits(Care::default()), [], "it drains");
+    let granted = desk.apply(vec![Command::Drain { worker: ONE, is_on: false }]);
+    assert_eq!(granted.len(), 1);
+}
+
+#[test]
+pub fn an_older_incarnation_returns_nothing() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    let granted = desk.submits(Care::default());
+    let [(_, fence)] = granted[..] else { panic!("one lease is granted: {granted:?}") };
+    desk.greets(ONE, 2, vec![Held { fence, state: HeldAs::Running }]);
+    let (incarnation, returned) =
+        (Incarnation { number: 1, nonce: 1 }, vec![Returned { fence, started: true }]);
+    let granted = desk.apply(vec![Command::Returned { worker: ONE, incarnation, returned }]);
+    assert_eq!(granted, [], "what the newer one runs is granted again");
+    assert!(desk.state.lease(fence).is_some(), "what the newer one runs is taken from it");
+}
