@@ -271,12 +271,7 @@ impl Disk {
         if lives(Mutant::NoFsync) {
             self.unsynced = Some(self.log.clone());
         }
-        let Recovered { hard_state, base, .. } = &self.first;
-        let log = self.log.get_or_insert_with(|| Log {
-            hard_state: *hard_state,
-            foundation: base.clone(),
-            entries: VecDeque::new(),
-        });
+        let log = self.log.get_or_insert_with(|| Log::new(&self.first));
         match order {
             Order::Persist(persist) => log.persist(persist),
             Order::TruncateBefore(index) => {
@@ -310,21 +305,30 @@ impl Disk {
         }
     }
 
-    /// What a new process finds, and the chunks of the snapshot that it stands on.
-    pub fn recover(&self) -> (Recovered, Option<Chunks>) {
-        let first = || Log {
-            hard_state: self.first.hard_state,
-            foundation: self.first.base.clone(),
-            entries: VecDeque::new(),
-        };
-        let log = self.log.clone().unwrap_or_else(first);
+    /// What a new process finds, and the chunks of the snapshot that it stands on. As the store
+    /// does, it puts a log that an interrupted install left behind onto its snapshot.
+    pub fn recover(&mut self) -> (Recovered, Option<Chunks>) {
+        let log = self.log.clone().unwrap_or_else(|| Log::new(&self.first));
         let newest = self.snapshots.last().filter(|file| file.meta.index >= log.foundation.index);
         let is_first = log.foundation == self.first.base;
         assert!(newest.is_some() || is_first, "the snapshot that the log stands on is gone");
         let base = newest.map_or(&log.foundation, |file| &file.meta).clone();
+        let found = log.entries.len();
+        let last = log.entries.back().map_or(log.foundation.index, |last| last.index);
         let entries = log.entries.into_iter().collect();
         let recovered = Recovered { hard_state: log.hard_state, base, entries };
+        let recovered = recovered.settled().expect("a durable log holds together");
+        if recovered.entries.len() < found || last < recovered.base.index {
+            self.log = Some(Log::new(&recovered));
+        }
         (recovered, newest.map(|file| file.chunks.clone()))
+    }
+
+    /// The first entry that a new process would apply.
+    pub fn begins_at(&self) -> LogIndex {
+        let foundation = self.log.as_ref().map_or(&self.first.base, |log| &log.foundation);
+        let newest = self.snapshots.last().map_or(LogIndex(0), |file| file.meta.index);
+        LogIndex(newest.max(foundation.index).0 + 1)
     }
 
     /// The last entry that no crash can take.
@@ -352,6 +356,11 @@ impl Saving {
 }
 
 impl Log {
+    fn new(first: &Recovered) -> Self {
+        let (hard_state, foundation) = (first.hard_state, first.base.clone());
+        Log { hard_state, foundation, entries: VecDeque::new() }
+    }
+
     fn persist(&mut self, persist: &Persist) {
         if let Some(base) = &persist.snapshot {
             self.foundation = base.clone();
@@ -386,7 +395,7 @@ mod tests {
 
     const ID: ReplicaId = ReplicaId(1);
 
-    fn replica(disk: &Disk) -> Replica {
+    fn replica(disk: &mut Disk) -> Replica {
         let config = ReplicaConfig { id: ID, seed: 1, boot_nonce: 1 };
         let mut replica = Replica::new(config, disk.recover().0).expect("it holds together");
         replica.campaign();
@@ -409,7 +418,7 @@ mod tests {
         for seed in 0..100 {
             let (mut disk, mut random) =
                 (Disk::new(Recovered::bootstrap(&[ID])), Random::new(seed));
-            let mut replica = replica(&disk);
+            let mut replica = replica(&mut disk);
             replica.propose(b"one".to_vec()).expect("it leads");
             write(&mut replica, &mut disk, &mut random);
             until(&mut disk, &mut random, &Progress::Passed(Moment::Unsynced));
@@ -424,7 +433,7 @@ mod tests {
     #[test]
     fn what_was_synced_survives_and_a_half_saved_snapshot_does_not() {
         let (mut disk, mut random) = (Disk::new(Recovered::bootstrap(&[ID])), Random::new(1));
-        let mut replica = replica(&disk);
+        let mut replica = replica(&mut disk);
         write(&mut replica, &mut disk, &mut random);
         until(&mut disk, &mut random, &Progress::Passed(Moment::Unanswered));
         let meta = SnapshotMeta { index: LogIndex(2), ..disk.recover().0.base };

@@ -49,6 +49,8 @@ pub struct Executor {
     pub events: Vec<Input>,
     /// How long processes take, in milliseconds, and what they may write.
     pub habits: Habits,
+    /// What lives of a worker in its coordinator's process have begun.
+    pub left: BTreeSet<Fence>,
     /// Until when exclusive processes may live; the supervisor holds it.
     deadline: Option<BootTime>,
     /// In the process of its only coordinator there is none.
@@ -81,7 +83,7 @@ impl Executor {
         self.records.insert(start.fence, record);
         let lasts = random.pick(self.habits.millis) + random.below(50) as u64;
         // Longer than a worker may be away: what is exclusive then meets its deadline.
-        let is_long = start.task.care.exclusive && random.chance(1, 4);
+        let is_long = start.task.care.exclusive && random.chance(1, 8);
         let ends = now + Span::from_millis(lasts) + Span::from_secs(if is_long { 100 } else { 0 });
         let (attempt, care) = (start.name.attempt, start.task.care);
         let process =
@@ -240,6 +242,16 @@ impl Executor {
             record.is_synced || record.exit.is_some() || random.chance(1, 2)
         };
         self.records.retain(|_, record| stays(record, random));
+    }
+
+    /// It lived in the process of its coordinator, which died: what it had begun is known by its
+    /// records, and nothing else is left of it.
+    pub fn ends_with_all(&mut self, power: bool, random: &mut Random) {
+        if power {
+            self.loses_power(random);
+        }
+        self.supervisor_dies();
+        self.left.extend(std::mem::take(&mut self.records).into_keys());
     }
 
     /// The records of another host.

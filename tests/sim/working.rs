@@ -1,6 +1,7 @@
 //! A simulated worker host: its agent, its executor, and how it dies and comes back.
 
-use dagmar_common::ids::{Incarnation, Session, StreamNo, WorkerId};
+use dagmar_common::ids::{Fence, Incarnation, Session, StreamNo, WorkerId};
+use dagmar_common::lease::{Held, HeldAs};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator_core::command::WorkerHello;
 use dagmar_worker_core::{Agent, Identity, Input, Now, Output};
@@ -72,7 +73,7 @@ impl Worker {
             name: me.name,
             cpu_millis: me.cpu_millis,
             labels: me.labels,
-            held: Vec::new(),
+            held: self.executor.left.iter().map(|fence| gone(*fence)).collect(),
             born_ready: None,
             lost_after: Some(lost_after),
         }
@@ -108,6 +109,14 @@ impl Worker {
             Death::Power => self.executor.loses_power(random),
         }
         self.stream.take()
+    }
+
+    /// With the process of its coordinator.
+    pub fn dies_within(&mut self, power: bool, random: &mut Random) {
+        self.agent = None;
+        self.inputs.clear();
+        self.stream = None;
+        self.executor.ends_with_all(power, random);
     }
 
     /// A copy of its directory comes to life elsewhere: the same name and number.
@@ -172,4 +181,8 @@ impl Worker {
         let idle = self.agent.as_ref().is_some_and(Agent::is_idle);
         idle && self.executor.is_idle() && self.executor.remembers_nothing()
     }
+}
+
+fn gone(fence: Fence) -> Held {
+    Held { fence, state: HeldAs::Gone }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use dagmar_common::ids::LogIndex;
 use dagmar_replica::durable::BOOTSTRAP;
-use dagmar_replica::{Persist, Recovered, SnapshotMeta};
+use dagmar_replica::{Persist, Recovered, SnapshotMeta, Token};
 
 use super::Store;
 use super::error::StoreError;
@@ -85,14 +85,21 @@ impl LocalStore {
             return Err(StoreError::NoLog { path: directory.into() });
         }
         let lock = Lock::take(directory)?;
-        let (watermark, highest) = WatermarkFile::open(directory)?;
-        let (log, contents) = LogFile::open(directory)?;
+        let (mut watermark, highest) = WatermarkFile::open(directory)?;
+        let (mut log, contents) = LogFile::open(directory)?;
         let owner = log.owner();
         refuse_a_step_back(directory, owner, contents.state, highest)?;
         let snapshots = LocalSnapshots::new(directory, owner.cluster);
         snapshots.tidy()?;
         let newest = snapshots.newest()?;
+        let found = contents.entries.len();
         let (recovered, has_snapshot) = together(directory, contents, newest)?;
+        if recovered.entries.len() < found || log.state().last < recovered.base.index {
+            // A leader's snapshot was durable, and its process died before the log stood on it.
+            let (snapshot, hard_state) = (Some(recovered.base.clone()), recovered.hard_state);
+            let install = Persist { token: Token::UNASKED, snapshot, entries: vec![], hard_state };
+            watermark.note(mark(owner, log.persist(&install)?))?;
+        }
         let directory = directory.into();
         let store = LocalStore { log, watermark, directory, poisoned: None, _lock: lock };
         Ok(Opened { store, snapshots, owner, recovered, has_snapshot })

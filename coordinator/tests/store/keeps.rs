@@ -4,7 +4,10 @@ use std::fs;
 
 use dagmar_common::ids::{LogIndex, StorageId, Term};
 use dagmar_coordinator::store::{LocalStore, Owner, SnapshotStore, Store, StoreError};
-use dagmar_replica::{HardState, Persist, Recovered, Replica, ReplicaConfig, SnapshotMeta};
+use dagmar_replica::durable::EntryKind;
+use dagmar_replica::{
+    HardState, LogEntry, Persist, Recovered, Replica, ReplicaConfig, SnapshotMeta,
+};
 
 use crate::builders::{OWNER, Pair, Room, contents, copy};
 
@@ -64,10 +67,10 @@ fn entries_of_a_later_leader_take_the_place_of_others() {
         pair.propose(text);
     }
     // As a follower would be told: what stands from 5 on was never committed.
-    let entry = |index: u64, text: &'static [u8]| dagmar_replica::LogEntry {
+    let entry = |index: u64, text: &'static [u8]| LogEntry {
         index: LogIndex(index),
         term: Term(9),
-        kind: dagmar_replica::durable::EntryKind::Data,
+        kind: EntryKind::Data,
         data: text.into(),
     };
     let hard_state = HardState { term: Term(9), vote: None, commit: LogIndex(4) };
@@ -136,6 +139,15 @@ fn a_snapshot_from_the_leader_replaces_the_log() {
         assert_eq!(state, b"state", "{why}");
         assert_eq!((&recovered.base, recovered.entries.len()), (&meta, 0), "{why}");
         assert_eq!(recovered.hard_state, hard_state, "{why}");
+        let entry = LogEntry {
+            index: LogIndex(51),
+            term: Term(8),
+            kind: EntryKind::Data,
+            data: b"next"[..].into(),
+        };
+        let next = Persist { entries: vec![entry], hard_state, ..some_persist() };
+        LocalStore::open(path).unwrap().store.persist(&next).unwrap();
+        assert_eq!(data(&contents(path).unwrap().0), [b"next"], "{why}");
     }
     fs::remove_dir_all(room.0.join("snapshots")).unwrap();
     let error = contents(&room.0).unwrap_err();

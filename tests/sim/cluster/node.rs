@@ -184,7 +184,7 @@ impl Node {
         };
         machine.leaves_all(silence, air);
         if let Some(inner) = &mut machine.inner {
-            inner.dies();
+            inner.dies_within(crash == Crash::Power, &mut air.random);
         }
         for parcel in std::mem::take(&mut self.inbox) {
             self.refuses(parcel, air);

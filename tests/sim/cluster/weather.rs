@@ -20,6 +20,8 @@ const RARE_FUSE_LASTS: Span = Span::from_secs(200);
 /// Copies of workers in one life.
 const CLONES_MAX: u64 = 3;
 
+const CRASHES: [Crash; 3] = [Crash::Process, Crash::Process, Crash::Power];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Of one replica's process, or of its machine.
@@ -169,7 +171,7 @@ impl World {
             | Point::Installed => 0,
             _ => random.below(4) as u32,
         };
-        let crash = random.pick(&[Crash::Process, Crash::Process, Crash::Power]);
+        let crash = random.pick(&CRASHES);
         let node = &mut self.nodes[node];
         node.machine.fuse.set(point, passes, Died(crash));
         node.fuse_out_at = now + if passes == 0 { RARE_FUSE_LASTS } else { FUSE_LASTS };
@@ -178,6 +180,13 @@ impl World {
     fn straggler(&mut self, away: usize) {
         let (now, air) = (self.air.now, &mut self.air);
         self.nodes[away].leaves_until(now + Span::from_secs(60), air);
+        if air.random.chance(1, 2) {
+            let points =
+                [Point::OnDisk(Moment::HalfReceived), Point::BeforeInstall, Point::Installed];
+            let (point, crash) = (air.random.pick(&points), air.random.pick(&CRASHES));
+            self.nodes[away].machine.fuse.set(point, 0, Died(crash));
+            self.nodes[away].fuse_out_at = now + RARE_FUSE_LASTS;
+        }
         for (place, node) in self.nodes.iter_mut().enumerate().filter(|(place, _)| *place != away) {
             let at = now + Span::from_secs(30 + 10 * place as u64);
             node.dies_at = Some((at, Died(Crash::Process)));

@@ -61,7 +61,7 @@ impl World {
         });
         let stations = stations.collect();
         let clients = 2 + random.below(3);
-        let pace = random.pick(&[50, 100, 200, 400]);
+        let pace = random.pick(&[20, 50, 100, 200]);
         let climate = Climate::draw(&mut random);
         World {
             air: Air::new(voters, random),
@@ -129,6 +129,14 @@ impl World {
         )
     }
 
+    /// Entries that stand before every log are applied by nobody again.
+    fn forget(&mut self) {
+        let bases = self.nodes.iter().map(|node| node.machine.disk.begins_at());
+        if let Some(base) = bases.min() {
+            self.air.witness.forget_before(base);
+        }
+    }
+
     /// Time goes to the next thing that is due, and all that is due then happens.
     fn step(&mut self) {
         let next = self.wakes_at();
@@ -138,6 +146,7 @@ impl World {
         let now = self.air.now;
         if !self.is_calm && now >= self.next_fault {
             self.fault();
+            self.forget();
         }
         self.deliver();
         for node in &mut self.nodes {
