@@ -2,6 +2,7 @@
 
 mod commands;
 mod damage;
+mod ends;
 mod kills;
 mod local_runs;
 mod output;

@@ -203,7 +203,8 @@ impl Left {
         }
     }
 
-    fn replay(bytes: &[u8], boot_now: &str) -> io::Result<Self> {
+    /// What these bytes say to a host of this boot.
+    pub fn replay(bytes: &[u8], boot_now: &str) -> io::Result<Self> {
         let (mut left, mut rest) = (Left::default(), bytes);
         while !rest.is_empty() {
             let (body, behind) = match envelope::open_first(Kind::WorkerRecord, VERSION, rest) {

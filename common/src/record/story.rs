@@ -76,6 +76,14 @@ pub struct Alike {
 }
 
 impl Alike {
+    /// It stands for as many frames as one entry may, and each of them has a number and a label,
+    /// or none has one. What is read from outside is asked; whoever spreads it is not.
+    pub fn is_sound(&self) -> bool {
+        self.count <= ALIKE_ITEMS_MAX
+            && self.first.checked_add(self.count.saturating_sub(1)).is_some()
+            && (self.labels.is_empty() || self.labels.len() == self.count as usize)
+    }
+
     /// The frames one by one, each with its nodes under their full paths.
     pub fn spread(&self) -> impl Iterator<Item = (FrameRecord, Vec<NodeRecord>)> + '_ {
         (0..self.count).map(|place| {

@@ -8,11 +8,11 @@ use dagmar_coordinator::store::{SnapshotStore, Store};
 
 use crate::builders::{Pair, Room, contents, copy};
 
-/// Every so many bytes of what the engine left empty; `DAGMAR_EVERY_BIT=1` takes all of these, and
+/// Every so many bytes of what the engine filled up; `DAGMAR_EVERY_BIT=1` takes all of these, and
 /// all bits of what holds something.
 const STRIDE: usize = 97;
-/// So many zeros in a row hold nothing.
-const ZEROS: usize = 16;
+/// After so many equal bytes more of them are filling.
+const EQUALS: usize = 16;
 /// The engine's head and its two commits: here every single bit counts.
 const HEAD_BYTES: usize = 320;
 /// A log is cut at each of these lengths; `DAGMAR_EVERY_BIT=1` cuts it at every one.
@@ -24,9 +24,9 @@ const SLOT_BYTES: usize = 48;
 fn killed_store(room: &Room) -> PathBuf {
     let live = room.0.join("live");
     let mut pair = Pair::create(&live, b"first");
-    for number in 0..15u8 {
+    for number in 0..7u8 {
         pair.propose(&vec![number; 4 * usize::from(number)]);
-        if number == 7 {
+        if number == 4 {
             let meta = pair.snapshot_meta();
             let chunks = vec![vec![5; 1_000], vec![6; 100]];
             pair.snapshots.save(&meta, &mut chunks.into_iter()).unwrap();
@@ -93,10 +93,11 @@ fn every_bit() -> bool {
 
 /// Every byte of what holds something, and of the head every bit.
 fn of_log(bytes: &[u8]) -> Vec<(usize, usize)> {
-    let (mut places, mut zeros) = (Vec::new(), 0);
+    let (mut places, mut equals, mut before) = (Vec::new(), 0, None);
     for (at, byte) in bytes.iter().enumerate() {
-        zeros = if *byte == 0 { zeros + 1 } else { 0 };
-        let holds_something = zeros <= ZEROS;
+        equals = if before == Some(byte) { equals + 1 } else { 0 };
+        before = Some(byte);
+        let holds_something = equals <= EQUALS;
         if at < HEAD_BYTES || (holds_something && every_bit()) {
             places.extend((0..8).map(|bit| (at, bit)));
         } else if holds_something || at.is_multiple_of(STRIDE) || every_bit() {

@@ -151,16 +151,21 @@ impl TryFrom<v1::StoryEntry> for Entry {
                 label: frame.label.into(),
                 status: node_status_back(frame.status)?,
             }),
-            Wire::Alike(alike) => Entry::Alike(Alike {
-                composite: alike.composite.into(),
-                first: alike.first,
-                count: alike.count,
-                labels: alike.labels.into_iter().map(Into::into).collect(),
-                status: node_status_back(alike.status)?,
-                nodes: alike.nodes.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
-            }),
+            Wire::Alike(alike) => Entry::Alike(alike_back(alike)?),
         })
     }
+}
+
+fn alike_back(message: v1::Alike) -> Result<Alike, Malformed> {
+    let alike = Alike {
+        composite: message.composite.into(),
+        first: message.first,
+        count: message.count,
+        labels: message.labels.into_iter().map(Into::into).collect(),
+        status: node_status_back(message.status)?,
+        nodes: message.nodes.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+    };
+    if alike.is_sound() { Ok(alike) } else { Err(Malformed("count of equal items")) }
 }
 
 impl From<&NodeRecord> for v1::NodeRecord {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::limits::ALIKE_ITEMS_MAX;
 use crate::record::fixture;
 use crate::record::{Alike, Folder, FrameRecord, NodeRecord, NodeStatus, spread};
 
@@ -42,6 +43,30 @@ fn version_1_keeps_its_bytes() {
     assert_eq!(read(&name, segment), Ok(fixture::story()));
     assert_eq!(seal_manifest(&fixture::manifest()).as_deref(), Ok(&manifest[..]));
     assert_eq!(open_manifest(manifest), Ok(fixture::manifest()));
+}
+
+/// One entry of few bytes must not stand for a story without end, or for items without numbers.
+#[test]
+fn equal_items_that_nobody_can_have_written_are_refused() {
+    let alike = |first: u32, count: u32, labels: usize| Alike {
+        composite: "m".into(),
+        first,
+        count,
+        labels: vec!["x".into(); labels],
+        status: NodeStatus::Succeeded,
+        nodes: vec![fixture::plain_node("s")],
+    };
+    for (alike, is_sound) in [
+        (alike(0, ALIKE_ITEMS_MAX, 0), true),
+        (alike(7, 2, 2), true),
+        (alike(0, ALIKE_ITEMS_MAX + 1, 0), false),
+        (alike(u32::MAX, 1, 0), true),
+        (alike(u32::MAX, 2, 0), false),
+        (alike(0, 3, 2), false),
+    ] {
+        let (name, bytes) = sealed(&[Entry::Alike(alike)]);
+        assert_eq!(read(&name, &bytes).is_ok(), is_sound);
+    }
 }
 
 #[test]

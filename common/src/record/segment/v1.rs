@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bincode::config::{Configuration, Limit};
+use bincode::config::Configuration;
 use bincode::{Decode, Encode};
 
 use super::{Manifest, SegmentName, Unreadable};
@@ -15,13 +15,12 @@ use crate::record::{
 use crate::time::{Span, WallTime};
 use crate::value::Value;
 
-/// No archive of ours holds more in one manifest or entry; a length beyond it is damage.
-const DECODE_BYTES_MAX: usize = 1 << 30;
-
-fn configuration()
--> Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<DECODE_BYTES_MAX>> {
-    bincode::config::standard().with_limit::<DECODE_BYTES_MAX>()
-}
+const CONFIG: Configuration = bincode::config::standard();
+/// A length is believed as far as what is read can hold: of few bytes little is set aside.
+const FEW_BYTES: usize = 64 << 10;
+const FEW_DECODED_BYTES_MAX: usize = 256 * FEW_BYTES;
+/// No archive of ours holds more in one manifest or entry.
+const DECODED_BYTES_MAX: usize = 1 << 30;
 
 #[derive(Encode, Decode)]
 struct ManifestV1 {
@@ -181,26 +180,24 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Result<(Entry, usize), Unreadable> {
             label: frame.label.into(),
             status: node_status_back(frame.status)?,
         }),
-        EntryV1::Alike(alike) => Entry::Alike(Alike {
-            composite: alike.composite.into(),
-            first: alike.first,
-            count: alike.count,
-            labels: alike.labels.into_iter().map(Arc::from).collect(),
-            status: node_status_back(alike.status)?,
-            nodes: alike.nodes.into_iter().map(NodeV1::back).collect::<Result<_, _>>()?,
-        }),
+        EntryV1::Alike(alike) => Entry::Alike(alike.back()?),
     };
     Ok((entry, taken))
 }
 
 fn encode(form: &impl Encode, out: &mut Vec<u8>) -> Result<(), Unreadable> {
-    let written = bincode::encode_into_std_write(form, out, configuration());
+    let written = bincode::encode_into_std_write(form, out, CONFIG);
     written.map(|_| ()).map_err(|error| Unreadable::Form(error.to_string()))
 }
 
 fn decode<D: Decode<()>>(bytes: &[u8]) -> Result<(D, usize), Unreadable> {
-    bincode::decode_from_slice(bytes, configuration())
-        .map_err(|error| Unreadable::Form(error.to_string()))
+    let decoded = match bytes.len() {
+        0..=FEW_BYTES => {
+            bincode::decode_from_slice(bytes, CONFIG.with_limit::<FEW_DECODED_BYTES_MAX>())
+        }
+        _ => bincode::decode_from_slice(bytes, CONFIG.with_limit::<DECODED_BYTES_MAX>()),
+    };
+    decoded.map_err(|error| Unreadable::Form(error.to_string()))
 }
 
 impl RunV1 {
@@ -278,6 +275,21 @@ impl CodeV1 {
     fn back(self) -> CodeIdentity {
         let CodeV1 { since, identifier, kind, dependable, url, message } = self;
         CodeIdentity { since: WallTime(since), identifier, kind, dependable, url, message }
+    }
+}
+
+impl AlikeV1 {
+    fn back(self) -> Result<Alike, Unreadable> {
+        let alike = Alike {
+            composite: self.composite.into(),
+            first: self.first,
+            count: self.count,
+            labels: self.labels.into_iter().map(Arc::from).collect(),
+            status: node_status_back(self.status)?,
+            nodes: self.nodes.into_iter().map(NodeV1::back).collect::<Result<_, _>>()?,
+        };
+        let why = || Unreadable::Form(format!("{} equal items at once", alike.count));
+        if alike.is_sound() { Ok(alike) } else { Err(why()) }
     }
 }
 

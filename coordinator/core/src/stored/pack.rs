@@ -16,6 +16,8 @@ pub(super) const VERSION: u16 = 1;
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// Number of the chunk, and whether it is the last.
 const CHUNK_HEAD_BYTES: usize = 5;
+/// Views are balanced: one of a million names is some fifty deep.
+const VIEW_DEPTH_MAX: u32 = 512;
 /// Shorter texts are written again rather than shared.
 const SHARED_TEXT_BYTES_MIN: usize = 16;
 
@@ -284,20 +286,28 @@ impl Pack for View {
     }
 
     fn unpack(from: &mut Reader<'_>) -> Result<Self, RestoreError> {
-        match from.number()? {
-            0 => Ok(View::default()),
-            1 => {
-                let (name, rank) = (from.text()?, from.small()?);
-                let value = Value::unpack(from)?;
-                let (left, right) = (View::unpack(from)?, View::unpack(from)?);
-                let view = View::from_parts(name, rank, value, left, right);
-                from.views.push(view.clone());
-                Ok(view)
-            }
-            known => {
-                let view = from.views.get(known as usize - 2).cloned();
-                view.ok_or(RestoreError::Malformed("a view that was not written before"))
-            }
+        unpack_view(from, VIEW_DEPTH_MAX)
+    }
+}
+
+/// At most so deep: what is read must not decide how much of the stack it takes.
+fn unpack_view(from: &mut Reader<'_>, depth: u32) -> Result<View, RestoreError> {
+    match from.number()? {
+        0 => Ok(View::default()),
+        1 => {
+            let depth =
+                depth.checked_sub(1).ok_or(RestoreError::Malformed("a view deeper than any"))?;
+            let (name, rank) = (from.text()?, from.small()?);
+            let value = Value::unpack(from)?;
+            let left = unpack_view(from, depth)?;
+            let right = unpack_view(from, depth)?;
+            let view = View::from_parts(name, rank, value, left, right);
+            from.views.push(view.clone());
+            Ok(view)
+        }
+        known => {
+            let view = from.views.get(known as usize - 2).cloned();
+            view.ok_or(RestoreError::Malformed("a view that was not written before"))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use dagmar_common::graph;
+use dagmar_common::graph::{self, Assembly, DecodeError};
 use dagmar_common::ids::Digest;
 use dagmar_common::mutant::{Mutant, lives};
 
@@ -55,8 +55,17 @@ impl State {
         let mut reader = Reader::new(&mut next);
         let mut state = State::unpack(&mut reader)?;
         reader.finish()?;
+        if !state.has_its_classes() {
+            return Err(RestoreError::Malformed("a queue of a class that was not written"));
+        }
         state.derive();
         Ok(state)
+    }
+
+    fn has_its_classes(&self) -> bool {
+        let classes = self.schedule.classes.len();
+        let mut queues = self.runs.slots.iter().flatten().flat_map(|run| &run.queues);
+        queues.all(|queue| (queue.class as usize) < classes)
     }
 
     /// Puts together again what follows from the rows.
@@ -177,8 +186,13 @@ fn pack_graphs(state: &State, out: &mut Writer<'_>) {
 fn unpack_graphs(from: &mut Reader<'_>) -> Result<(), RestoreError> {
     for _ in 0..from.number()? {
         let digest = Digest::unpack(from)?;
-        let graph = graph::decode(&from.bytes()?)
-            .map_err(|error| RestoreError::Graph(error.to_string()))?;
+        let graph_error = |error: DecodeError| RestoreError::Graph(error.to_string());
+        let mut assembly = Assembly::default();
+        assembly.push(&from.bytes()?).map_err(graph_error)?;
+        let (graph, found) = assembly.finish().map_err(graph_error)?;
+        if found != digest {
+            return Err(RestoreError::Malformed("a graph under another's name"));
+        }
         from.graphs.insert(digest, Arc::new(SharedGraph::new(graph, digest)));
     }
     Ok(())

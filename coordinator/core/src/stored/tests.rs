@@ -211,3 +211,22 @@ fn a_length_beyond_all_bounds_is_refused_before_room_is_made_for_it() {
     assert!(matches!(decode_batch(&sealed), Err(StoredError::Malformed(_))));
     assert!(matches!(decode_parameters(&body[3..]), Err(StoredError::Malformed(_))));
 }
+
+/// A chain of views where only the depth of the stack would say where it ends.
+#[test]
+fn a_view_deeper_than_any_is_refused() {
+    use dagmar_common::envelope::{Kind, seal};
+    use dagmar_common::view::View;
+
+    let read = |depth: usize| {
+        // A name, its rank, its value, and the view to its left.
+        let links = [1, 2, b'x', 0, 2, b'1'].repeat(depth);
+        let head = [0, 0, 0, 0, 1].to_vec();
+        let body = [head, links, vec![0; depth + 1]].concat();
+        let mut chunk = Some(seal(Kind::SnapshotChunk, 1, &body));
+        let mut next = || chunk.take();
+        <View as pack::Pack>::unpack(&mut pack::Reader::new(&mut next)).map(|_| ())
+    };
+    assert_eq!(read(100), Ok(()));
+    assert_eq!(read(100_000), Err(RestoreError::Malformed("a view deeper than any")));
+}

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
+use bincode::config::{self, Configuration};
 use bincode::{Decode, Encode};
 use dagmar_common::envelope::{self, Kind};
 use dagmar_common::ids::{
@@ -153,11 +153,11 @@ pub fn decode_parameters(bytes: &[u8]) -> Result<Vec<(Arc<str>, Value)>, StoredE
     Ok(pairs.into_iter().map(|(name, value)| (name.into(), Value::from_spelled(value))).collect())
 }
 
-/// No entry of ours takes more when it is read; a length beyond it is damage, and sets nothing
-/// aside.
-const DECODE_BYTES_MAX: usize = 1 << 30;
-const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_BYTES_MAX>> =
-    config::standard().with_limit::<DECODE_BYTES_MAX>();
+const CONFIG: Configuration = config::standard();
+/// A length is believed as far as what is read can hold: of few bytes little is set aside.
+const FEW_BYTES: usize = 64 << 10;
+const FEW_DECODED_BYTES_MAX: usize = 256 * FEW_BYTES;
+const DECODED_BYTES_MAX: usize = 1 << 30;
 
 fn write(form: &impl Encode, out: &mut Vec<u8>) {
     // Writing into a vector fails only for types that none of the forms holds.
@@ -173,7 +173,13 @@ fn seal(kind: Kind, form: &impl Encode, out: &mut Vec<u8>) {
 }
 
 fn read<T: Decode<()>>(bytes: &[u8]) -> Result<T, StoredError> {
-    match bincode::decode_from_slice(bytes, CONFIG) {
+    let decoded = match bytes.len() {
+        0..=FEW_BYTES => {
+            bincode::decode_from_slice(bytes, CONFIG.with_limit::<FEW_DECODED_BYTES_MAX>())
+        }
+        _ => bincode::decode_from_slice(bytes, CONFIG.with_limit::<DECODED_BYTES_MAX>()),
+    };
+    match decoded {
         Ok((form, length)) if length == bytes.len() => Ok(form),
         Ok(_) => Err(StoredError::Malformed("bytes are left over".to_owned())),
         Err(error) => Err(StoredError::Malformed(error.to_string())),

@@ -1,0 +1,4 @@
+//! The target `message` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dagmar_fuzz::message::check(bytes));

@@ -1,0 +1,4 @@
+//! The target `snapshot` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dagmar_fuzz::snapshot::check(bytes));
