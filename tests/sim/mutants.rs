@@ -88,7 +88,8 @@ impl Ground {
         match self {
             Replicas => 100,
             Single => 24,
-            Lease | Whole => 1_500,
+            Lease => 1_500,
+            Whole => 1_000,
             Directed(_) => 1,
         }
     }
