@@ -11,7 +11,7 @@ use std::thread;
 
 use dagmar_common::mutant::{Mutant, with};
 
-use crate::scenario::{deposed, streams, workers};
+use crate::scenario::{agents, deposed, streams, workers};
 use crate::{lease, replicas, single, whole};
 
 /// Where mutants are looked for: from one seed after the other, or in a history of their own.
@@ -55,6 +55,27 @@ fn grounds(mutant: Mutant) -> &'static [Ground] {
             &[Directed(workers::a_removed_one_may_still_run_what_is_exclusive)]
         }
         Mutant::HelloClearsDrain => &[Directed(workers::a_drained_one_that_comes_again_is_drained)],
+        Mutant::NewerDoesNotWait => {
+            &[Directed(workers::one_that_comes_again_may_still_run_what_is_exclusive)]
+        }
+        Mutant::SuspendsAnySession => {
+            &[Directed(workers::the_end_of_an_older_session_suspends_nobody)]
+        }
+        Mutant::OnceGrantedAhead => &[Directed(workers::what_may_run_once_is_not_granted_ahead)],
+        Mutant::StartsSameFenceAgain => &[Directed(agents::the_same_fence_again_is_started_once)],
+        Mutant::StartsOlderFence => &[Directed(agents::an_older_fence_is_not_started)],
+        Mutant::StartsBesideProcess => {
+            &[Directed(agents::a_newer_fence_waits_for_the_process_of_the_older)]
+        }
+        Mutant::OurKillIsAnOutcome => &[Directed(agents::its_own_kill_is_no_outcome)],
+        Mutant::DeadlineFromAnswer => {
+            &[Directed(agents::a_deadline_counts_from_when_the_heartbeat_was_sent)]
+        }
+        Mutant::StartsWithoutDeadline => {
+            &[Directed(agents::nothing_exclusive_begins_before_an_acknowledgement)]
+        }
+        // Against the model it only makes the leader say the same for ever.
+        Mutant::LostTooEarly => &[Whole],
         Mutant::AnyoneReturns => &[Directed(workers::an_older_incarnation_returns_nothing)],
         // The others are rules of leases, which the weather finds.
         _ => &[Lease, Whole],
@@ -67,7 +88,8 @@ impl Ground {
         match self {
             Replicas => 100,
             Single => 24,
-            Lease | Whole => 1_000,
+            Lease => 1_500,
+            Whole => 1_000,
             Directed(_) => 1,
         }
     }

@@ -69,6 +69,11 @@ impl Desk {
 
     /// A run of one process.
     pub fn submits(&mut self, care: Care) -> Vec<(WorkerNo, Fence)> {
+        self.submits_many(1, care)
+    }
+
+    /// A run of so many, none of which needs another.
+    pub fn submits_many(&mut self, steps: u32, care: Care) -> Vec<(WorkerNo, Fence)> {
         let mut graph = Graph { name: "desk".into(), ..Graph::default() };
         graph.tasks.push(Task {
             function: Function::Process(Line::Words(vec!["true".into()])),
@@ -79,7 +84,9 @@ impl Desk {
             care,
         });
         let mut section = SectionBuilder::default();
-        section.node("a", NodeKind::Task(TaskNo(0)), true);
+        for step in 0..steps {
+            section.node(&format!("s{step}"), NodeKind::Task(TaskNo(0)), true);
+        }
         graph.sections.push(section.finish());
         let none: [(Arc<str>, Value); 0] = [];
         self.apply(vec![Command::Submit(Submit {

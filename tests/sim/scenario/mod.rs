@@ -2,6 +2,7 @@
 //!
 //! Each is a test as well; with the rule that it is about taken away it must fail (`mutants.rs`).
 
+pub mod agents;
 pub mod deposed;
 mod desk;
 pub mod streams;

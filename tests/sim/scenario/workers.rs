@@ -1,14 +1,15 @@
 //! Workers that come again, are drained and are removed, and what that means for their leases.
 
 use dagmar_common::graph::Care;
-use dagmar_common::ids::{Incarnation, RunNo, WorkerId, WorkerNo};
-use dagmar_common::lease::{Held, HeldAs, Returned};
+use dagmar_common::ids::{Incarnation, RunNo, Session, WorkerId, WorkerNo};
+use dagmar_common::lease::{Ending, Held, HeldAs, Returned};
 use dagmar_common::limits::CRASH_LIMIT;
 use dagmar_common::record::RunStatus;
-use dagmar_common::time::{LogTime, Span};
+use dagmar_common::time::{BootTime, LogTime, Span};
 use dagmar_coordinator_core::command::Command;
 
 use super::desk::{Desk, LOST_AFTER};
+use crate::executor::outcome;
 
 const ONE: WorkerId = WorkerId(1);
 const TWO: WorkerId = WorkerId(2);
@@ -66,4 +67,35 @@ pub fn an_older_incarnation_returns_nothing() {
     let granted = desk.apply(vec![Command::Returned { worker: ONE, incarnation, returned }]);
     assert_eq!(granted, [], "what the newer one runs is granted again");
     assert!(desk.state.lease(fence).is_some(), "what the newer one runs is taken from it");
+}
+
+#[test]
+pub fn one_that_comes_again_may_still_run_what_is_exclusive() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    assert_eq!(desk.submits(EXCLUSIVE).len(), 1);
+    assert_eq!(desk.greets(ONE, 2, Vec::new()), [], "the older one may live, somewhere");
+    desk.now = desk.now + LOST_AFTER;
+    assert_eq!(desk.apply(vec![Command::Continue]).len(), 1);
+}
+
+#[test]
+pub fn the_end_of_an_older_session_suspends_nobody() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    desk.greets(ONE, 1, Vec::new());
+    desk.apply(vec![Command::WorkerSuspended { worker: ONE, session: Session(1) }]);
+    assert_eq!(desk.submits(Care::default()).len(), 1, "it is ready in its second session");
+}
+
+#[test]
+pub fn what_may_run_once_is_not_granted_ahead() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    let mut granted = desk.submits_many(3, Care { exclusive: false, once: true });
+    for _ in 0..3 {
+        assert_eq!(granted.len(), 1, "one has room: {granted:?}");
+        let outcomes = vec![outcome(granted[0].1, Ending::Succeeded, BootTime(1))];
+        granted = desk.apply(vec![Command::Outcomes { worker: ONE, outcomes }]);
+    }
 }

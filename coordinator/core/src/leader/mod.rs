@@ -365,7 +365,7 @@ impl Leader {
         self.propose_words(out);
         self.propose_ready(out);
         // Before anything is committed in its term nobody can confirm a leader.
-        if self.is_up
+        if (self.is_up || lives(Mutant::HelloBeforeLeaderUp))
             && let Some(round) = self.rounds.begin(self.now.boot)
         {
             out.push(Output::Confirm { round });
