@@ -27,6 +27,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         time_limit_us: Some(0),
         grace_us: 10_000_000,
         output_max: 64 << 20,
+        exclusive: true,
         cpu_millis: 250,
     };
     let mut requests = RequestBatch::default();
@@ -43,7 +44,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
     events.push(&Event::Output { fence: 9, stream: Stream::Stderr, bytes: b"\0\xff\n" });
     events.push(&Event::Exited(exited));
     events.push(&Event::NotStarted { fence: 9, step: StartStep::Program, errno: 2 });
-    events.push(&Event::Held(vec![Held { fence: 1, pid: None }, Held { fence: 2, pid: Some(0) }]));
+    let began = Some(Started { fence: 2, pid: 0, wall_us: 1, boot_us: 2 });
+    events.push(&Event::Held(vec![
+        Held { fence: 1, began: None, cause: Cause::Itself },
+        Held { fence: 2, began, cause: Cause::Itself },
+    ]));
     vec![requests.bytes().to_vec(), events.bytes().to_vec()]
 }
 
