@@ -123,7 +123,7 @@ fn crashes(before: &Image, done: &[Done], each: &mut dyn FnMut(Image, String)) {
                 match write {
                     Done::Wrote { offset, data } => {
                         for (sector, bytes) in (0_u64..).zip(data.chunks(SECTOR_BYTES)) {
-                            if next(&mut random) % 2 == 0 {
+                            if next(&mut random).is_multiple_of(2) {
                                 image.put_part(offset + sector * SECTOR_BYTES as u64, bytes);
                             }
                         }
