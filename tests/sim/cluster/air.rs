@@ -33,6 +33,8 @@ pub struct Told {
     /// Messages of replicas that made no sense to their receiver.
     pub refused: u64,
     pub saves: u64,
+    /// Streams that an agent or a leader ended.
+    pub endings: u64,
     /// Processes of trials that may run once.
     pub ran_once: u64,
 }

@@ -14,7 +14,7 @@ use crate::linear::{Open, Saw};
 use crate::pipelines::Gallery;
 
 /// More runs at once would only wait for each other.
-const LIVE_RUNS_MAX: usize = 12;
+const LIVE_RUNS_MAX: usize = 20;
 /// So long after its answer a client may still repeat a request; the log remembers longer.
 const REPEATS_WITHIN: Span = Span::from_secs(3_600);
 
@@ -42,7 +42,7 @@ pub struct Ticket {
 pub struct Look(pub RunId);
 
 enum Want {
-    Request(Request),
+    Request(Box<Request>),
     Look(Look),
 }
 
@@ -67,7 +67,7 @@ pub struct Client {
     tickets: u64,
     requests: u64,
     /// The last request that was answered.
-    answered: Option<(BootTime, Request)>,
+    answered: Option<(BootTime, Box<Request>)>,
     /// Between two requests, in milliseconds.
     pace: u64,
     pub is_calm: bool,
@@ -139,13 +139,13 @@ impl Client {
                 let Some(run) = air.witness.shadow.runs().nth(nth) else { return };
                 let run = run.run_id().clone();
                 let request = Request::cancel(self.request(), run);
-                (Want::Request(request), Some(air.seen.asks()))
+                (Want::Request(Box::new(request)), Some(air.seen.asks()))
             }
             _ if live >= LIVE_RUNS_MAX => return,
             _ => {
                 let request = draw_submit(self.request(), gallery, &mut air.random);
                 let open = air.seen.submits(request.run());
-                (Want::Request(request), Some(open))
+                (Want::Request(Box::new(request)), Some(open))
             }
         };
         self.serials += 1;

@@ -28,8 +28,11 @@ impl Clock {
         BootTime((world.0 - self.booted.0) * self.rate() / MILLION)
     }
 
-    /// The first moment of the world at which it shows `boot`.
+    /// The first moment of the world at which it shows `boot`; the last of all times is never.
     pub fn world(&self, boot: BootTime) -> BootTime {
+        if boot == BootTime(u64::MAX) {
+            return boot;
+        }
         let passed = u128::from(boot.0) * u128::from(MILLION);
         let passed = passed.div_ceil(u128::from(self.rate()));
         BootTime(self.booted.0.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))

@@ -21,6 +21,8 @@ pub const LOST_AFTER: Span = Span::from_secs(60);
 /// Far more than any input leads to; the disk answers only in between.
 const OUTPUTS_MAX: u32 = 100_000;
 
+type Wanted = Output<Ticket, (Ticket, Look)>;
+
 pub struct Host {
     member: Member<Ticket, (Ticket, Look)>,
     pub life: Life,
@@ -177,18 +179,13 @@ impl Host {
         panic!("one input leads to work without end");
     }
 
-    fn perform(
-        &mut self,
-        output: Output<Ticket, (Ticket, Look)>,
-        here: &mut Machine,
-        air: &mut Air,
-    ) -> Result<(), Died> {
+    fn perform(&mut self, output: Wanted, here: &mut Machine, air: &mut Air) -> Result<(), Died> {
         let passes = |here: &mut Machine, point| here.fuse.passes(point);
         match output {
             Output::Standing(standing) => self.stands(standing, here, air),
             Output::ToPeer(message) => {
                 passes(here, Point::BeforeSend)?;
-                self.to_peer(message, here, air);
+                self.sends(message, here, air);
             }
             Output::Persist(persist) => {
                 passes(here, Point::BeforeWrite)?;
@@ -208,16 +205,9 @@ impl Host {
                 let seen = saw(self.state(), &look);
                 self.tell(ticket, Answer::Saw(seen), air);
             }
-            Output::BornReady { stream, session } => here.connected(stream, Some(session), air),
-            Output::ToWorker { stream, message } => {
-                passes(here, Point::BeforeMessage)?;
-                here.send(stream, message, air);
-            }
-            Output::CloseWorker { stream, why } => {
-                air.note(|| format!("n{} closes stream {stream}: {why:?}", here.place));
-                air.judge.leader_closed(why);
-                here.close(stream, air);
-            }
+            output @ (Output::BornReady { .. }
+            | Output::ToWorker { .. }
+            | Output::CloseWorker { .. }) => return speak(output, here, air),
             Output::Hear => {
                 self.member.check();
                 here.inner_turn(air);
@@ -229,20 +219,9 @@ impl Host {
                 let takes = Span::from_millis(air.random.pick(&[1, 5, 50, 2_000]));
                 self.archiving.push((air.now + takes, run));
             }
-            Output::SnapshotDue(meta) => {
-                let chunks = chunks(&self.member.freeze());
-                here.disk.save(meta, chunks, air.now, &mut air.random);
-            }
-            Output::TruncateBefore(index) => {
-                passes(here, Point::BeforeTruncate)?;
-                here.disk.truncate_before(index, air.now, &mut air.random);
-            }
-            Output::Installed(meta) => {
-                air.note(|| format!("n{} has the snapshot at {}", here.place, meta.index));
-                air.told.installs += 1;
-                here.applied = here.applied.max(meta.index);
-                check(self.member.state());
-                passes(here, Point::Installed)?;
+            output
+            @ (Output::SnapshotDue(_) | Output::TruncateBefore(_) | Output::Installed(_)) => {
+                return self.keep(output, here, air);
             }
             Output::Refused(why) => {
                 air.note(|| format!("n{} refuses a message: {why}", here.place));
@@ -257,6 +236,29 @@ impl Host {
         Ok(())
     }
 
+    /// What concerns snapshots.
+    fn keep(&mut self, output: Wanted, here: &mut Machine, air: &mut Air) -> Result<(), Died> {
+        match output {
+            Output::SnapshotDue(meta) => {
+                let chunks = chunks(&self.member.freeze());
+                here.disk.save(meta, chunks, air.now, &mut air.random);
+            }
+            Output::TruncateBefore(index) => {
+                here.fuse.passes(Point::BeforeTruncate)?;
+                here.disk.truncate_before(index, air.now, &mut air.random);
+            }
+            Output::Installed(meta) => {
+                air.note(|| format!("n{} has the snapshot at {}", here.place, meta.index));
+                air.told.installs += 1;
+                here.applied = here.applied.max(meta.index);
+                check(self.member.state());
+                here.fuse.passes(Point::Installed)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// The streams of what it was end with it.
     fn stands(&mut self, standing: Standing, here: &mut Machine, air: &mut Air) {
         air.note(|| format!("n{} {standing:?}", here.place));
@@ -265,7 +267,7 @@ impl Host {
         here.leaves_all(Span(0), air);
     }
 
-    fn to_peer(&mut self, message: Outgoing, here: &Machine, air: &mut Air) {
+    fn sends(&mut self, message: Outgoing, here: &Machine, air: &mut Air) {
         let Outgoing { to, bytes, snapshot } = message;
         let from = self.life;
         let place = air.members.iter().position(|one| *one == to);
@@ -337,6 +339,25 @@ impl Host {
             self.report(from, false, air);
         }
     }
+}
+
+/// What concerns workers.
+fn speak(output: Wanted, here: &mut Machine, air: &mut Air) -> Result<(), Died> {
+    match output {
+        Output::BornReady { stream, session } => here.connected(stream, Some(session), air),
+        Output::ToWorker { stream, message } => {
+            here.fuse.passes(Point::BeforeMessage)?;
+            here.send(stream, message, air);
+        }
+        Output::CloseWorker { stream, why } => {
+            air.note(|| format!("n{} closes stream {stream}: {why:?}", here.place));
+            air.judge.leader_closed(why);
+            air.told.endings += 1;
+            here.close(stream, air);
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn restore(chunks: &Chunks) -> State {

@@ -103,6 +103,7 @@ impl Machine {
                 }
                 Output::Close { stream, why } => {
                     air.judge.worker_left(why);
+                    air.told.endings += 1;
                     self.arrived.push((stream, FromStream::Closed));
                     self.reconnect(air);
                 }

@@ -121,6 +121,7 @@ impl Station {
                 Output::Close { stream, why } => {
                     air.note(|| format!("w{} leaves stream {stream}: {why:?}", self.place));
                     air.judge.worker_left(why);
+                    air.told.endings += 1;
                     air.worker_leaves(stream, Span(0));
                     if self.worker.stream == Some(stream) {
                         self.worker.stream = None;

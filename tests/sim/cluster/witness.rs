@@ -90,7 +90,7 @@ impl Witness {
             self.shadow.apply(entry.position, batch.clone(), &mut applied);
             self.fences_grow(&applied.effects);
         }
-        if self.looks_closely || index.0 % CHECKED_EVERY == 0 {
+        if self.looks_closely || index.0.is_multiple_of(CHECKED_EVERY) {
             check(&self.shadow);
         }
         if self.hashes_at(index) {
@@ -113,7 +113,7 @@ impl Witness {
 
     /// Whether whole states are compared behind this entry.
     pub fn hashes_at(&self, index: LogIndex) -> bool {
-        index.0 % if self.looks_closely { 8 } else { HASHED_EVERY } == 0
+        index.0.is_multiple_of(if self.looks_closely { 8 } else { HASHED_EVERY })
     }
 
     /// The state of a replica, as of an entry at which [they are compared](Self::hashes_at).

@@ -1,6 +1,7 @@
 //! The world of one seed: time, what is due in it, and who it happens to, from the start to calm.
 
-use dagmar_common::ids::ReplicaId;
+use dagmar_common::ids::{ReplicaId, StreamNo};
+use dagmar_common::limits::LEADER_SILENT_AFTER;
 use dagmar_common::time::{BootTime, Span};
 use dagmar_member::FromStream;
 
@@ -32,6 +33,8 @@ pub struct World {
     pub climate: Climate,
     pub next_fault: BootTime,
     is_calm: bool,
+    /// A world that is broken on purpose: no client hears anything.
+    pub deaf: bool,
     /// Steps since time went on.
     steps_at_once: u32,
 }
@@ -44,19 +47,19 @@ impl World {
         let voters: Vec<ReplicaId> = (1..=replicas).map(ReplicaId).collect();
         let millis: &[&[u64]] = &[&[1, 20, 400, 3_000, 8_000], &[1, 5, 20, 100], &[20, 400]];
         let habits = Habits { millis: random.pick(millis), writes: &WRITTEN };
-        let worker = |number: usize, keeps: bool, random: &mut Random| {
-            let mut worker = Worker::new(number, random.pick(&[2_000, 4_000]), keeps);
+        let worker = |number: usize, random: &mut Random| {
+            let mut worker = Worker::new(number, random.pick(&[2_000, 4_000]), true);
             worker.executor.habits = habits;
             worker
         };
         let nodes = (0..voters.len()).map(|place| {
-            let inner = within.then(|| worker(0, false, &mut random));
+            let inner = within.then(|| worker(0, &mut random));
             Node::new(place, &voters, inner, &mut random)
         });
         let nodes = nodes.collect();
         let count = if within { 0 } else { 1 + random.below(4) };
         let stations = (0..count).map(|place| {
-            let worker = worker(place, true, &mut random);
+            let worker = worker(place, &mut random);
             Station::new(place, worker, &mut random)
         });
         let stations = stations.collect();
@@ -73,11 +76,12 @@ impl World {
             climate,
             next_fault: BootTime(0),
             is_calm: false,
+            deaf: false,
             steps_at_once: 0,
         }
     }
 
-    pub fn is_loud(mut self) -> Self {
+    pub fn loud(mut self) -> Self {
         self.air.history.is_loud = true;
         self.air.witness.looks_closely = true;
         self
@@ -86,9 +90,7 @@ impl World {
     /// Weather for `span`, then calm until nothing is left to do, then the last judgement.
     pub fn live(&mut self, span: Span) {
         let begins = self.air.now;
-        while self.air.now < begins + span {
-            self.step();
-        }
+        self.pass(span);
         self.calm_down();
         let until = self.air.now + CALM_MAX;
         let mut looks_at = self.air.now;
@@ -99,9 +101,29 @@ impl World {
             }
             self.step();
         }
+        if self.air.random.chance(1, 4) {
+            self.stays_quiet();
+        }
         self.air.told.time = Span(self.air.now.0 - begins.0);
         self.air.told.saves = self.nodes.iter().map(|node| node.machine.disk.saves).sum();
         self.judge();
+    }
+
+    /// With nothing to do heartbeats agree, and nobody ends a stream.
+    fn stays_quiet(&mut self) {
+        // What the weather had delayed for too long has shown after so long.
+        self.pass(LEADER_SILENT_AFTER);
+        let endings = self.air.told.endings;
+        self.pass(LEADER_SILENT_AFTER);
+        assert_eq!(self.air.told.endings, endings, "a stream ended in the calm");
+        assert!(self.is_quiet(), "the calm did not last: {}", self.unfinished());
+    }
+
+    fn pass(&mut self, span: Span) {
+        let until = self.air.now + span;
+        while self.air.now < until {
+            self.step();
+        }
     }
 
     fn judge(&mut self) {
@@ -193,7 +215,7 @@ impl World {
                     self.nodes[at].refuses(parcel, &mut self.air);
                 }
                 (Place::Node(at), parcel) => self.nodes[at].hears(parcel, &mut self.air),
-                (Place::Client(at), Parcel::Told { ticket, answer }) if arrives => {
+                (Place::Client(at), Parcel::Told { ticket, answer }) if arrives && !self.deaf => {
                     self.clients[at].hears(ticket, answer, &mut self.air, &mut self.served);
                 }
                 _ => self.air.note(|| format!("something from {from:?} to {to:?} is lost")),
@@ -202,8 +224,8 @@ impl World {
         for (stream, to) in self.air.streams_due() {
             for _ in 0..self.air.batch() {
                 match to {
-                    Place::Node(at) => self.to_leader(at, stream),
-                    Place::Worker(at) => self.to_worker(at, stream),
+                    Place::Node(at) => self.leader_hears(at, stream),
+                    Place::Worker(at) => self.worker_hears(at, stream),
                     Place::Client(_) => {}
                 }
             }
@@ -211,7 +233,7 @@ impl World {
         }
     }
 
-    fn to_leader(&mut self, at: usize, number: dagmar_common::ids::StreamNo) {
+    fn leader_hears(&mut self, at: usize, number: StreamNo) {
         let Some(stream) = self.air.stream(number).filter(|stream| stream.has_for_leader()) else {
             return;
         };
@@ -225,7 +247,7 @@ impl World {
         self.nodes[at].stream_brings(number, what, self.air.now);
     }
 
-    fn to_worker(&mut self, at: usize, number: dagmar_common::ids::StreamNo) {
+    fn worker_hears(&mut self, at: usize, number: StreamNo) {
         let Some(stream) = self.air.stream(number).filter(|stream| stream.has_for_worker()) else {
             return;
         };
