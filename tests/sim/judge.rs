@@ -161,3 +161,29 @@ impl Judge {
         assert_ne!(why, Leaving::OutOfOrder);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "is exclusive and has two processes")]
+    fn two_processes_of_an_exclusive_trial() {
+        let path = Arc::from("a");
+        Judge::default().exclusive([(RunNo(1), &path), (RunNo(1), &path)].into_iter());
+    }
+
+    #[test]
+    #[should_panic(expected = "is started twice")]
+    fn a_trial_that_may_run_once_and_runs_again() {
+        let (mut judge, attempt) = (Judge::default(), (RunNo(1), Arc::from("a"), 1));
+        judge.ran_once(attempt.clone(), Fence(1));
+        judge.ran_once(attempt, Fence(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "closed: OutOfOrder")]
+    fn a_stream_that_reorders() {
+        Judge::default().leader_closed(Closing::OutOfOrder);
+    }
+}

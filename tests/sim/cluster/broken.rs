@@ -11,7 +11,6 @@ use dagmar_common::time::{BootTime, LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 use dagmar_coordinator_core::command::{Batch, Command, Payload, Position, Submit};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
-use dagmar_coordinator_core::leader::Closing;
 use dagmar_coordinator_core::{State, stored};
 use dagmar_member::Entry;
 use dagmar_replica::durable::BOOTSTRAP;
@@ -21,8 +20,6 @@ use super::air::Air;
 use super::clients::{Look, saw};
 use super::promises::{Promises, holds_outcomes, nodes_of};
 use super::witness::Witness;
-use super::world::World;
-use super::{agree, life, weather};
 use crate::executor::outcome;
 use crate::judge::{self, Judge};
 use crate::linear::{self, Saw};
@@ -422,12 +419,6 @@ fn a_fence_that_names_two_trials() {
 }
 
 #[test]
-#[should_panic(expected = "closed: OutOfOrder")]
-fn a_stream_that_reorders() {
-    Judge::default().leader_closed(Closing::OutOfOrder);
-}
-
-#[test]
 #[should_panic(expected = "entry 3 is another")]
 fn an_entry_that_was_full_and_is_empty_elsewhere() {
     let mut book = Book::new();
@@ -472,21 +463,6 @@ fn the_work_of_a_live_lease_that_is_killed() {
 }
 
 #[test]
-#[should_panic(expected = "is exclusive and has two processes")]
-fn two_processes_of_an_exclusive_trial() {
-    let path = Arc::from("a");
-    Judge::default().exclusive([(RunNo(1), &path), (RunNo(1), &path)].into_iter());
-}
-
-#[test]
-#[should_panic(expected = "is started twice")]
-fn a_trial_that_may_run_once_and_runs_again() {
-    let (mut judge, attempt) = (Judge::default(), (RunNo(1), Arc::from("a"), 1));
-    judge.ran_once(attempt.clone(), Fence(1));
-    judge.ran_once(attempt, Fence(2));
-}
-
-#[test]
 #[should_panic(expected = "two runs are called run")]
 fn a_run_id_that_was_given_twice() {
     let mut book = Book::new();
@@ -506,43 +482,4 @@ fn a_record_that_changes() {
     let fence = other.submit();
     other.end(fence, Ending::Cancelled);
     book.promises.record(&other.state, RunNo(1), &Judge::default());
-}
-
-/// A machine that once decides otherwise: a draw that the seed does not know of.
-#[test]
-#[should_panic(expected = "the same seed gives another history")]
-fn a_life_that_is_not_its_seeds() {
-    let right = life(7, false);
-    let mut other = World::new(7);
-    other.air.random.below(2);
-    other.live(weather(7));
-    agree(&right, &other);
-}
-
-#[test]
-#[should_panic(expected = "somebody is awake for nothing")]
-fn a_world_whose_time_stands_still() {
-    let mut world = World::new(1);
-    world.nodes[0].machine.disk.dawdles = true;
-    world.live(Span::from_secs(10));
-}
-
-/// Found by lives alone: these disks forget their last entry at some crashes.
-#[test]
-#[should_panic(expected = "the log ends at")]
-fn disks_that_forget() {
-    for seed in 0..50 {
-        let mut world = World::new(seed);
-        world.nodes.iter_mut().for_each(|node| node.machine.disk.forgets = true);
-        world.live(Span::from_secs(60));
-    }
-}
-
-/// What clients ask is never answered.
-#[test]
-#[should_panic(expected = "something is left undone: clients ask: [true")]
-fn a_calm_that_does_not_come_to_its_end() {
-    let mut world = World::new(1);
-    world.deaf = true;
-    world.live(Span::from_secs(10));
 }

@@ -14,7 +14,7 @@ use crate::linear::{Open, Saw};
 use crate::pipelines::Gallery;
 
 /// More runs at once would only wait for each other.
-const LIVE_RUNS_MAX: usize = 20;
+const LIVE_RUNS_MAX: usize = 16;
 /// So long after its answer a client may still repeat a request; the log remembers longer.
 const REPEATS_WITHIN: Span = Span::from_secs(3_600);
 
@@ -275,7 +275,12 @@ impl Client {
 }
 
 fn draw_look(air: &mut Air) -> Look {
-    let known = air.random.below(air.promises.accepted_count());
+    // Most of all at what was acknowledged just now.
+    let (count, back) = (air.promises.accepted_count(), air.random.below(4));
+    let known = match air.random.chance(1, 2) {
+        true => count.saturating_sub(1 + back),
+        false => air.random.below(count),
+    };
     let made_up = || RunId::new("wanted-1");
     Look(air.promises.accepted(known).cloned().unwrap_or_else(made_up))
 }

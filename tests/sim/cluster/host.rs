@@ -6,7 +6,10 @@ use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Command;
 use dagmar_coordinator_core::stored::Frozen;
 use dagmar_member::{Entry, Halt, Member, MemberConfig, Now, Output};
-use dagmar_replica::{Outgoing, ReplicaConfig, Role, SnapshotMeta, Standing};
+use dagmar_replica::{
+    Change, ChangeError, Membership, Outgoing, Proposed, ReplicaConfig, Role, SnapshotMeta,
+    Standing,
+};
 
 use super::air::Air;
 use super::clients::{Look, Ticket, saw};
@@ -83,6 +86,14 @@ impl Host {
         self.leads() && self.is_up
     }
 
+    pub fn membership(&self) -> &Membership {
+        self.member.membership()
+    }
+
+    pub fn change(&mut self, change: Change) -> Result<Proposed, ChangeError> {
+        self.member.change(change)
+    }
+
     pub fn transfer(&mut self, to: ReplicaId) {
         self.member.transfer(to);
     }
@@ -96,8 +107,8 @@ impl Host {
     /// What came in from outside.
     pub fn hears(&mut self, parcel: Parcel, here: &mut Machine, air: &mut Air) {
         match parcel {
-            Parcel::Peer { from, bytes } => self.member.from_peer(from.replica, &bytes),
-            Parcel::Snapshot { from, bytes, meta, chunks } => {
+            Parcel::Peer { from, bytes, .. } => self.member.from_peer(from.replica, &bytes),
+            Parcel::Snapshot { from, bytes, meta, chunks, .. } => {
                 match here.disk.receive(meta, chunks, air.now, &mut air.random) {
                     true => self.receiving = Some((from, bytes)),
                     false => self.report(from, false, air),
@@ -272,9 +283,9 @@ impl Host {
         let from = self.life;
         let place = air.members.iter().position(|one| *one == to);
         let parcel = match snapshot {
-            None => Parcel::Peer { from, bytes },
+            None => Parcel::Peer { from, to, bytes },
             Some(meta) => match here.disk.snapshot(&meta) {
-                Some(chunks) => Parcel::Snapshot { from, bytes, meta, chunks },
+                Some(chunks) => Parcel::Snapshot { from, to, bytes, meta, chunks },
                 // A newer one took its place since.
                 None => return self.member.report_snapshot(to, false),
             },

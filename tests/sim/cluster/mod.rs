@@ -4,6 +4,7 @@
 
 mod air;
 mod broken;
+mod broken_worlds;
 mod clients;
 mod clock;
 mod fuse;
@@ -11,6 +12,7 @@ mod host;
 mod machine;
 mod network;
 mod node;
+mod operator;
 mod promises;
 mod requests;
 mod station;
@@ -82,6 +84,7 @@ struct Sum {
     installs: u64,
     halts: u64,
     clones: u64,
+    replaced: u64,
     rejoined: u64,
     refused: u64,
     saves: u64,
@@ -112,6 +115,7 @@ impl Sum {
         self.installs += told.installs;
         self.halts += told.halts;
         self.clones += told.clones;
+        self.replaced += world.operator.replaced;
         self.rejoined += told.rejoined;
         self.refused += told.refused;
         self.saves += told.saves;
@@ -148,7 +152,8 @@ impl Sum {
         );
         println!(
             "{reigns} leaderships, {saves} snapshots written, {installs} sent and installed, \
-             {refused} messages of replicas refused"
+             {} replicas replaced, {refused} messages of replicas refused",
+            self.replaced
         );
         println!(
             "{answers} requests answered, {staged} of them staged, {redirects} sent on to the \
@@ -172,7 +177,8 @@ impl Sum {
     /// What never happened was never tested.
     fn saw_everything(&self, seeds: u64) {
         assert!(self.records > seeds, "the weather is too bad for work");
-        let rare = [self.halts, self.staged, self.installs, self.clones, self.rejoined];
+        let rare =
+            [self.halts, self.staged, self.installs, self.clones, self.rejoined, self.replaced];
         assert!(rare.iter().all(|times| *times > 0), "{rare:?}");
         for (point, deaths) in POINTS.iter().zip(self.deaths) {
             assert!(deaths > 0 || seeds < ALL_POINTS_SEEDS, "nobody died at {point:?}");

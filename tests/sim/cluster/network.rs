@@ -35,10 +35,12 @@ pub struct Life {
 pub enum Parcel {
     Peer {
         from: Life,
+        to: ReplicaId,
         bytes: Vec<u8>,
     },
     Snapshot {
         from: Life,
+        to: ReplicaId,
         bytes: Vec<u8>,
         meta: SnapshotMeta,
         chunks: Chunks,

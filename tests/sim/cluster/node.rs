@@ -72,17 +72,29 @@ impl Node {
         self.host.as_ref().is_some_and(Host::leads)
     }
 
+    pub fn is_up(&self) -> bool {
+        self.host.as_ref().is_some_and(Host::is_up)
+    }
+
     pub fn is_paused(&self, now: BootTime) -> bool {
         now < self.machine.paused_until
     }
 
     /// What the network brought; there may be nobody to take it.
     pub fn hears(&mut self, parcel: Parcel, air: &mut Air) {
-        if self.host.is_some() {
+        if self.host.is_some() && self.is_for(&parcel) {
             self.inbox.push(parcel);
             self.wakes = self.wakes.min(air.now);
         } else {
             self.refuses(parcel, air);
+        }
+    }
+
+    /// It may have been sent to the replica that lived here before.
+    fn is_for(&self, parcel: &Parcel) -> bool {
+        match parcel {
+            Parcel::Peer { to, .. } | Parcel::Snapshot { to, .. } => *to == self.replica,
+            _ => true,
         }
     }
 
@@ -160,6 +172,15 @@ impl Node {
             host.hears(parcel, machine, air);
         }
         host.turn(machine, air)
+    }
+
+    /// Another replica takes its place, with an empty disk; it waits to be let in.
+    pub fn begins_as(&mut self, replica: ReplicaId, air: &mut Air) {
+        self.dies(Died(Crash::Process), air);
+        self.replica = replica;
+        self.machine.disk = Disk::new(Recovered::joining());
+        self.machine.applied = LogIndex(0);
+        self.wakes = self.starts_at;
     }
 
     /// Its process ends, and the next one starts then.

@@ -42,6 +42,8 @@ pub enum Fault {
     Partition,
     /// The leadership is handed over.
     Transfer,
+    /// A replica leaves for good, and a new one comes in its place.
+    Replace,
     WorkerDies,
     WorkerPauses,
     StreamsBreak,
@@ -49,7 +51,7 @@ pub enum Fault {
     Clone,
 }
 
-const KINDS: [Fault; 14] = [
+const KINDS: [Fault; 15] = [
     Fault::Crash,
     Fault::Blackout,
     Fault::Straggler,
@@ -60,6 +62,7 @@ const KINDS: [Fault; 14] = [
     Fault::WallJump,
     Fault::Partition,
     Fault::Transfer,
+    Fault::Replace,
     Fault::WorkerDies,
     Fault::WorkerPauses,
     Fault::StreamsBreak,
@@ -103,7 +106,8 @@ impl World {
         let (now, nodes, stations) = (self.air.now, self.nodes.len(), self.stations.len());
         let random = &mut self.air.random;
         let (node, station) = (random.below(nodes), random.below(stations));
-        let alone = nodes == 1 && matches!(fault, Fault::Transfer | Fault::Straggler);
+        let alone =
+            nodes == 1 && matches!(fault, Fault::Transfer | Fault::Straggler | Fault::Replace);
         if stations == 0 && is_of_workers(fault) || alone {
             return;
         }
@@ -143,6 +147,7 @@ impl World {
                 let hosts = self.nodes.iter_mut().filter_map(|node| node.host.as_mut());
                 hosts.for_each(|host| host.transfer(to));
             }
+            Fault::Replace => self.operator.replace(node, now),
             Fault::WorkerDies => self.worker_dies(station),
             Fault::WorkerPauses => {
                 let station = &mut self.stations[station];

@@ -11,9 +11,9 @@ use dagmar_member::Entry;
 use dagmar_replica::durable::BOOTSTRAP;
 
 /// Entries from one look at all of the state to the next; it costs more than they do.
-const CHECKED_EVERY: u64 = 32;
+const CHECKED_EVERY: u64 = 64;
 /// Entries from one comparison of whole states to the next.
-const HASHED_EVERY: u64 = 128;
+const HASHED_EVERY: u64 = 256;
 
 /// One committed entry, and what it led to when it was applied first.
 #[derive(Debug)]

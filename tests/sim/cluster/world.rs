@@ -9,6 +9,7 @@ use super::air::Air;
 use super::clients::{Client, Served};
 use super::network::{Flight, Parcel, Place};
 use super::node::Node;
+use super::operator::Operator;
 use super::station::Station;
 use super::weather::Climate;
 use crate::executor::Habits;
@@ -30,6 +31,7 @@ pub struct World {
     pub clients: Vec<Client>,
     pub served: Served,
     gallery: Gallery,
+    pub operator: Operator,
     pub climate: Climate,
     pub next_fault: BootTime,
     is_calm: bool,
@@ -64,7 +66,7 @@ impl World {
         });
         let stations = stations.collect();
         let clients = 2 + random.below(3);
-        let pace = random.pick(&[20, 50, 100, 200]);
+        let pace = random.pick(&[50, 100, 200, 400]);
         let climate = Climate::draw(&mut random);
         World {
             air: Air::new(voters, random),
@@ -73,6 +75,7 @@ impl World {
             clients: (0..clients).map(|place| Client::new(place, pace)).collect(),
             served: Served::default(),
             gallery: Gallery::default(),
+            operator: Operator::new(replicas),
             climate,
             next_fault: BootTime(0),
             is_calm: false,
@@ -183,6 +186,7 @@ impl World {
         }
         let hosts = self.stations.iter().flat_map(|station| station.worker.executor.exclusive());
         self.air.judge.exclusive(hosts);
+        self.operator.turn(&mut self.nodes, &mut self.air);
         for client in &mut self.clients {
             client.turn(&mut self.gallery, &mut self.air);
         }
@@ -190,7 +194,8 @@ impl World {
 
     fn wakes_at(&self) -> BootTime {
         let fault = (!self.is_calm).then_some(self.next_fault);
-        let air = [self.air.network.arrives_at(), self.air.stream_arrives_at(), fault];
+        let operator = Some(self.operator.wakes_at());
+        let air = [operator, self.air.network.arrives_at(), self.air.stream_arrives_at(), fault];
         let wakes = air.into_iter().flatten();
         let wakes = wakes.chain(self.nodes.iter().map(|node| node.wakes));
         let wakes = wakes.chain(self.stations.iter().map(|station| station.wakes));
@@ -290,6 +295,7 @@ impl World {
         let (last, shadow) = (self.air.witness.last(), &self.air.witness.shadow);
         shadow.runs().next().is_none()
             && self.clients.iter().all(Client::is_done)
+            && self.operator.is_idle()
             && self.stations.iter().all(Station::is_quiet)
             && self.nodes.iter().any(|node| node.host.as_ref().is_some_and(|host| host.is_up()))
             && self.nodes.iter().all(|node| {
