@@ -155,6 +155,10 @@ fn read_held(fields: &mut Fields<'_>) -> Option<Vec<Held>> {
         let (has_begun, cause) = (fields.flag()?, fields.cause()?);
         let (pid, wall_us) = (fields.u32()?, fields.u64()? as i64);
         let started = Started { fence, pid, wall_us, boot_us: fields.u64()? };
+        let unbegun = Started { fence, pid: 0, wall_us: 0, boot_us: 0 };
+        if !has_begun && started != unbegun {
+            return None;
+        }
         held.push(Held { fence, began: has_begun.then_some(started), cause });
     }
     Some(held)
