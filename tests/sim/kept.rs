@@ -6,8 +6,8 @@ pub const SINGLE: [(u64, &str); 2] = [
     (11, "the same after a crash with a log to apply again"),
 ];
 
-/// The same of a whole cluster. What was found has a small test of its own beside what was mended: a
-/// seed tells another story whenever the simulator draws otherwise.
+/// The same of a whole cluster. What was found has a small test of its own beside what was mended:
+/// a seed tells another story whenever the simulator draws otherwise.
 pub const CLUSTER: [(u64, &str); 4] = [
     (0, "what a leader proposed while it handed over in vain was lost: a run never left the state"),
     (1, "a graph that somebody began to stage in pieces of another size could never be staged"),

@@ -1,4 +1,4 @@
-//! The judge of a leader's manners: what it may say to a worker, and when, whoever it is right with.
+//! The judge of a leader's manners: what it may say to a worker, and when.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -26,7 +26,7 @@ fn a_world_whose_time_stands_still() {
 
 /// Found by lives alone: these disks forget their last entry at some crashes.
 #[test]
-#[should_panic(expected = "the log ends at")]
+#[should_panic(expected = "log ends at")]
 fn disks_that_forget() {
     for seed in 0..50 {
         let mut world = World::new(seed);

@@ -14,7 +14,7 @@ use crate::linear::{Open, Saw};
 use crate::pipelines::Gallery;
 
 /// More runs at once would only wait for each other.
-const LIVE_RUNS_MAX: usize = 16;
+const LIVE_RUNS_MAX: usize = 20;
 /// So long after its answer a client may still repeat a request; the log remembers longer.
 const REPEATS_WITHIN: Span = Span::from_secs(3_600);
 

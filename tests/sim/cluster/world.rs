@@ -66,7 +66,7 @@ impl World {
         });
         let stations = stations.collect();
         let clients = 2 + random.below(3);
-        let pace = random.pick(&[50, 100, 200, 400]);
+        let pace = random.pick(&[20, 40, 80, 120]);
         let climate = Climate::draw(&mut random);
         World {
             air: Air::new(voters, random),
