@@ -1,8 +1,8 @@
 //! Bounds of the supervisor under their names, with what happens when each is hit.
 
-/// Threads that start processes: posix_spawn holds its caller until the exec, so a few of them
-/// pay even on two cores. What they cannot take at once waits in their queue.
-pub const SPAWN_THREADS: usize = 4;
+/// Threads that start processes and stay with short ones: one for each cpu, and these, which
+/// start what begins meanwhile. What they cannot take at once waits in their queue.
+pub const SPAWN_THREADS_SPARE: usize = 2;
 
 /// One frame of the protocol; a longer one ends the connection.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
@@ -20,9 +20,9 @@ pub const READ_BYTES: usize = 64 << 10;
 /// What is still read of one pipe after its task has ended: the most that a pipe can hold.
 pub const DRAIN_BYTES_MAX: usize = 1 << 20;
 
-/// A task that lives longer has its pipes watched. Shorter ones, most of them, are read once, at
-/// their end, which spares each of them four system calls and two wake-ups.
-pub const WATCH_AFTER_US: u64 = 5_000;
+/// So long a spawn thread stays with the process that it started; most end sooner, and the loop
+/// never wakes for them. It cannot be stopped meanwhile.
+pub const STAY_US: u64 = 5_000;
 
 /// Events that nobody waits for, such as starts, travel with the next urgent one or after this.
 pub const LAZY_FLUSH_US: u64 = 5_000;

@@ -10,7 +10,7 @@ use crate::spawn::Job;
 pub struct Places {
     capacity_millis: u32,
     used_millis: u64,
-    waiting: VecDeque<(u32, Job)>,
+    waiting: VecDeque<Job>,
     waiting_millis: u64,
 }
 
@@ -24,20 +24,29 @@ impl Places {
         self.capacity_millis = capacity_millis;
     }
 
-    pub fn wait(&mut self, cpu_millis: u32, job: Job) {
-        self.waiting_millis += u64::from(cpu_millis);
-        self.waiting.push_back((cpu_millis, job));
+    pub fn wait(&mut self, job: Job) {
+        self.waiting_millis += u64::from(job.cpu_millis);
+        self.waiting.push_back(job);
     }
 
-    /// The first that can begin now; its cpus are taken. What wants more than there is runs alone.
+    /// The first that can begin now; its cpus are taken.
     pub fn next(&mut self) -> Option<Job> {
-        let (first, _) = self.waiting.front()?;
-        let used = self.used_millis + u64::from(*first);
-        let fits = self.used_millis == 0 || used <= u64::from(self.capacity_millis);
-        let place = if fits { 0 } else { self.waiting.iter().position(|(need, _)| *need == 0)? };
-        let (need, job) = self.remove(place)?;
-        self.used_millis += u64::from(need);
+        let job = self.remove(self.first_that_fits()?)?;
+        self.used_millis += u64::from(job.cpu_millis);
         Some(job)
+    }
+
+    pub fn has_next(&self) -> bool {
+        self.first_that_fits().is_some()
+    }
+
+    /// What wants more than there is runs alone.
+    fn first_that_fits(&self) -> Option<usize> {
+        let used = self.used_millis + u64::from(self.waiting.front()?.cpu_millis);
+        match self.used_millis == 0 || used <= u64::from(self.capacity_millis) {
+            true => Some(0),
+            false => self.waiting.iter().position(|job| job.cpu_millis == 0),
+        }
     }
 
     pub fn release(&mut self, cpu_millis: u32) {
@@ -46,14 +55,14 @@ impl Places {
 
     /// True if it still waited here: now it never begins.
     pub fn take_back(&mut self, slot: u32) -> bool {
-        let place = self.waiting.iter().position(|(_, job)| job.slot == slot);
+        let place = self.waiting.iter().position(|job| job.slot == slot);
         place.and_then(|place| self.remove(place)).is_some()
     }
 
     /// The slots of all that waited.
     pub fn take_back_all(&mut self) -> Vec<u32> {
         self.waiting_millis = 0;
-        self.waiting.drain(..).map(|(_, job)| job.slot).collect()
+        self.waiting.drain(..).map(|job| job.slot).collect()
     }
 
     /// As much waits as can run at once.
@@ -61,10 +70,10 @@ impl Places {
         self.waiting_millis > 0 && self.waiting_millis >= u64::from(self.capacity_millis)
     }
 
-    fn remove(&mut self, place: usize) -> Option<(u32, Job)> {
-        let removed = self.waiting.remove(place)?;
-        self.waiting_millis -= u64::from(removed.0);
-        Some(removed)
+    fn remove(&mut self, place: usize) -> Option<Job> {
+        let job = self.waiting.remove(place)?;
+        self.waiting_millis -= u64::from(job.cpu_millis);
+        Some(job)
     }
 }
 
@@ -84,18 +93,17 @@ mod tests {
         for (slot, need) in needs.iter().enumerate() {
             let environment = Arc::clone(environments.get(1).unwrap());
             let packed = Packed::new;
-            places.wait(
-                *need,
-                Job {
-                    slot: slot as u32,
-                    guarded: None,
-                    token: 0,
-                    environment,
-                    additions: packed(),
-                    directory: packed(),
-                    words: packed(),
-                },
-            );
+            places.wait(Job {
+                slot: slot as u32,
+                cpu_millis: *need,
+                stay_us: 0,
+                guarded: None,
+                token: 0,
+                environment,
+                additions: packed(),
+                directory: packed(),
+                words: packed(),
+            });
         }
         places
     }
