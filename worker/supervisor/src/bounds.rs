@@ -27,9 +27,13 @@ pub const STAY_US: u64 = 5_000;
 /// Events that nobody waits for, such as starts, travel with the next urgent one or after this.
 pub const LAZY_FLUSH_US: u64 = 5_000;
 
-/// While as many tasks wait here as can run, nothing starves if what is told of others waits so
-/// long: the ends of short tasks then share one message.
-pub const BUSY_FLUSH_US: u64 = 2_000;
+/// While [`FED_ROUNDS`] wait here, what is told of the ends of tasks waits so long for others: the
+/// ends of short ones then share one message, and wake the daemon once.
+pub const BUSY_FLUSH_US: u64 = 5_000;
+
+/// How many times the tasks that can run at once have to wait, for nobody to be in a hurry. What
+/// is handed over ahead (`HANDED_AHEAD`) is several times that.
+pub const FED_ROUNDS: u64 = 3;
 
 /// How long a pipe that outlives its task's leader is still read, so that the `tee` behind a
 /// `>(tee log)` may finish; then the rest of the group is killed.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::bounds::FED_ROUNDS;
 use crate::spawn::Job;
 
 pub struct Places {
@@ -65,9 +66,10 @@ impl Places {
         self.waiting.drain(..).map(|job| job.slot).collect()
     }
 
-    /// As much waits as can run at once.
-    pub fn another_round_waits(&self) -> bool {
-        self.waiting_millis > 0 && self.waiting_millis >= u64::from(self.capacity_millis)
+    /// So much waits that no cpu is without work soon, even if nobody hears of any end.
+    pub fn is_well_fed(&self) -> bool {
+        let well = FED_ROUNDS * u64::from(self.capacity_millis);
+        self.waiting_millis > 0 && self.waiting_millis >= well
     }
 
     fn remove(&mut self, place: usize) -> Option<Job> {
@@ -147,12 +149,14 @@ mod tests {
     fn what_is_taken_back_never_begins_and_holds_nobody_back() {
         let mut places = with(&[1_000, 2_000, 1_000, 1_000]);
         check(&mut places, &[0]);
-        assert!(places.another_round_waits());
+        assert!(!places.is_well_fed(), "two rounds wait");
+        places.resize(1_000);
+        assert!(places.is_well_fed(), "four rounds wait");
+        places.resize(2_000);
         assert!(!places.take_back(0), "it has begun");
         assert!(places.take_back(1));
         assert!(!places.take_back(1));
         check(&mut places, &[2]);
-        assert!(!places.another_round_waits(), "one cpu waits where two are");
         assert_eq!(places.take_back_all(), [3]);
         places.release(1_000);
         check(&mut places, &[]);

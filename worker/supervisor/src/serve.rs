@@ -302,7 +302,7 @@ impl Supervisor {
 
     /// When something that was told now has to leave.
     pub(crate) fn flush_by(&self, now: u64) -> u64 {
-        if self.spawners.another_round_waits() { now + BUSY_FLUSH_US } else { now }
+        if self.spawners.is_well_fed() { now + BUSY_FLUSH_US } else { now }
     }
 
     pub(crate) fn watch(&mut self, slot: u32) {

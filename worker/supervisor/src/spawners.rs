@@ -131,9 +131,9 @@ impl Spawners {
         queue.taken > 0 || queue.places.has_next()
     }
 
-    /// As many wait as can run at once, so nothing starves if what is told of others waits.
-    pub fn another_round_waits(&self) -> bool {
-        lock(&self.shared.queue).places.another_round_waits()
+    /// Nothing starves if what is told of ends waits a little.
+    pub fn is_well_fed(&self) -> bool {
+        lock(&self.shared.queue).places.is_well_fed()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
@@ -218,8 +218,8 @@ impl Shared {
             queue.places.release(job.cpu_millis);
         }
         queue.finished.push(Finished { slot: job.slot, outcome });
-        // While another round waits, the loop looks by itself before it is over.
-        if !lives && !queue.places.another_round_waits() {
+        // Else the loop looks by itself before anything starves.
+        if !lives && !queue.places.is_well_fed() {
             let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
         }
     }
