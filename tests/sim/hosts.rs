@@ -70,19 +70,6 @@ impl<B: Brain> Cluster<B> {
         self.note(|| format!("leader of term {term}"));
     }
 
-    /// A local run: leader and worker in one process, the worker born ready in the first batch.
-    pub fn embed(&mut self, at: usize) {
-        let stream = self.streams.open();
-        let lost_after = self.lost_after;
-        let worker = &mut self.workers[at];
-        let hello = worker.introduction(lost_after);
-        let session = self.coordinator.elect_with(self.now, lost_after, stream, hello);
-        self.coordinator.manners.born_ready(stream, worker.id, session);
-        worker.connected(stream, Some(session));
-        self.note(|| format!("w{at} is born ready over stream {stream}"));
-        self.worker_turn(at);
-    }
-
     pub fn resign(&mut self) {
         self.note(|| "the leader is gone".into());
         self.coordinator.resign();

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use dagmar_common::ids::{LogIndex, Session, StreamNo, Term};
-use dagmar_common::time::{BootTime, LogTime, Span, WallTime};
-use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
+use dagmar_common::ids::{LogIndex, Term};
+use dagmar_common::time::{BootTime, LogTime, WallTime};
+use dagmar_coordinator_core::command::{Batch, Command, Position};
 use dagmar_coordinator_core::effect::{Applied, Effect};
 use dagmar_coordinator_core::leader::{Input, Leader, Now, Output};
 
@@ -57,23 +57,6 @@ impl<B: Brain> Coordinator<B> {
         self.came = (self.log_time, now);
         self.leader = Some(leader(self.term));
         self.proposed.push_back(Command::LeaderUp);
-    }
-
-    /// As an embedded driver begins: the first batch makes the worker ready.
-    pub fn elect_with(
-        &mut self,
-        now: BootTime,
-        lost_after: Span,
-        stream: StreamNo,
-        hello: WorkerHello,
-    ) -> Session {
-        self.elect(now, |term| Leader::new(term, Some(lost_after)));
-        let begins = self.now(now);
-        let leader = self.leader.as_mut().expect("just elected");
-        let session = leader.born_ready(begins, stream, hello.worker, hello.incarnation);
-        let born_ready = Some(session);
-        self.proposed.push_back(Command::Hello(WorkerHello { born_ready, ..hello }));
-        session
     }
 
     /// What was proposed and not written never will be.

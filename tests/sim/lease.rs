@@ -59,10 +59,7 @@ pub fn live<B: Brain>(
     let seed = cluster.seed;
     cluster.is_loud = history == Some(Loud(true));
     cluster.history = history.map(|_| Vec::new());
-    match cluster.random.chance(1, 4) {
-        true => cluster.embed(0),
-        false => cluster.elect(),
-    }
+    cluster.elect();
     if cluster.random.chance(3, 4) {
         cluster.flow();
     }

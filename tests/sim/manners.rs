@@ -36,10 +36,6 @@ pub struct Manners {
 }
 
 impl Manners {
-    pub fn born_ready(&mut self, stream: StreamNo, worker: WorkerId, session: Session) {
-        self.sessions.insert(stream, (worker, session));
-    }
-
     pub fn heard(&mut self, stream: StreamNo, message: &Numbered<FromWorker>) {
         self.heard += 1;
         match &message.message {
