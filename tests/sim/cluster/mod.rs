@@ -44,6 +44,11 @@ fn life(seed: u64, is_loud: bool) -> World {
     world
 }
 
+#[cfg(dagmar_mutants)]
+pub fn lives(seed: u64) {
+    life(seed, false);
+}
+
 /// A seed that fails says how it is lived again.
 fn told_life(seed: u64) -> World {
     match std::panic::catch_unwind(|| life(seed, false)) {
