@@ -130,6 +130,7 @@ impl Manners {
 #[derive(Debug, Default)]
 pub struct Readiness {
     before: BTreeMap<WorkerId, Option<Session>>,
+    drained: BTreeSet<WorkerId>,
 }
 
 impl Readiness {
@@ -137,10 +138,22 @@ impl Readiness {
         self.before = state.workers().map(|facts| (facts.id, facts.ready)).collect();
     }
 
-    pub fn applied(&self, batch: &Batch, effects: &[Effect], state: &impl Facts) {
+    pub fn applied(&mut self, batch: &Batch, effects: &[Effect], state: &impl Facts) {
+        for command in &batch.commands {
+            match command {
+                Command::Drain { worker, is_on: false } => self.drained.remove(worker),
+                Command::Drain { worker, .. } if state.worker(*worker).is_some() => {
+                    self.drained.insert(*worker)
+                }
+                _ => continue,
+            };
+        }
         for effect in effects {
             if let Effect::Start { worker, .. } = effect {
-                let facts = state.worker_id(*worker).and_then(|id| state.worker(id));
+                let id = state.worker_id(*worker);
+                let drains = id.is_some_and(|id| self.drained.contains(&id));
+                assert!(!drains, "worker {worker:?} drains and is granted a lease");
+                let facts = id.and_then(|id| state.worker(id));
                 let is_ready = facts.is_some_and(|facts| facts.ready.is_some());
                 assert!(is_ready, "worker {worker:?} is not ready and is granted a lease");
             }

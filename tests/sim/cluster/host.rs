@@ -110,6 +110,11 @@ impl Host {
         self.member.transfer(to);
     }
 
+    /// Somebody asks who waits for no answer.
+    pub fn propose(&mut self, command: Command) {
+        self.member.propose(command, None);
+    }
+
     /// In the time of the world.
     pub fn wakes_at(&self, here: &Machine, now: BootTime) -> BootTime {
         let member = here.clock.world(self.member.wakes_at(here.clock.boot(now)));

@@ -272,6 +272,7 @@ impl World {
         let now = self.air.now;
         self.air.note(|| "-- faults stop --".into());
         self.air.network.heal();
+        self.operator.calm_down(now);
         for node in &mut self.nodes {
             node.machine.fuse.put_out();
             node.machine.disk.slow = Span(0);
