@@ -7,6 +7,7 @@ use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Command, Position, WorkerHello};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
+use dagmar_coordinator_core::leader::Leader;
 use dagmar_coordinator_core::stored::Frozen;
 use dagmar_replica::durable::Incoherent;
 use dagmar_replica::gate::Gate;
@@ -243,6 +244,16 @@ impl<T, L> Member<T, L> {
     /// Something waits to be proposed.
     pub fn has_proposals(&self) -> bool {
         !self.intake.is_empty()
+    }
+
+    /// What waits to be proposed, in the order in which it came.
+    pub fn proposals(&self) -> impl Iterator<Item = &Command> {
+        self.intake.commands()
+    }
+
+    /// The leader that it has become, if it leads: to be looked at.
+    pub fn leader(&self) -> Option<&Leader> {
+        self.leading.as_ref().map(Leading::leader)
     }
 
     pub fn leads(&self) -> bool {
