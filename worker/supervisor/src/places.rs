@@ -29,7 +29,8 @@ impl Places {
         self.waiting.push_back((cpu_millis, job));
     }
 
-    /// The first that can begin now; its cpus are taken. What wants more than there is runs alone.
+    /// The first that can begin now; its cpus are taken. What wants more than there is runs alone:
+    /// it was granted when there was more, for nobody is granted what its worker never had.
     pub fn next(&mut self) -> Option<Job> {
         let (first, _) = self.waiting.front()?;
         let used = self.used_millis + u64::from(*first);
