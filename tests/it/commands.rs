@@ -133,7 +133,7 @@ fn an_interrupted_run_says_so_and_how_it_goes_on() {
             assert!(all.contains(part), "{arguments:?}: no {part:?} in {all}");
         }
     };
-    check(&["ls"], 0, &["i    ⏸ interrupted  -  ", "dagmar resume i"]);
+    check(&["ls"], 0, &["i    ⏸ interrupted  -  ", "pipeline.yaml", "dagmar resume i"]);
     check(&["ls", "-o", "json"], 0, &["\"counts\": null", "\"INTERRUPTED\""]);
     check(&["show", "i"], 0, &["⏸ interrupted", "go on  dagmar resume i"]);
     check(&["logs", "i"], 0, &["talk | first line\n"]);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use dagmar_common::ids::{LogIndex, ReplicaId, StreamNo};
 use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_coordinator_core::State;
+use dagmar_coordinator_core::ask::Begun;
 use dagmar_coordinator_core::command::{Command, Position, WorkerHello};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 use dagmar_coordinator_core::leader::Leader;
@@ -279,6 +280,11 @@ impl<T, L> Member<T, L> {
 
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What runs, of all that is leased: a leader alone has heard of it.
+    pub fn begun(&self) -> Begun {
+        self.leading.as_ref().map(Leading::begun).unwrap_or_default()
     }
 
     /// What the entry that was just [applied](Output::Applied) led to: its replies by command.

@@ -41,7 +41,8 @@ impl Places {
         self.first_that_fits().is_some()
     }
 
-    /// What wants more than there is runs alone.
+    /// What wants more than there is runs alone: it was granted when there was more, for nobody is
+    /// granted what its worker never had.
     fn first_that_fits(&self) -> Option<usize> {
         let used = self.used_millis + u64::from(self.waiting.front()?.cpu_millis);
         match self.used_millis == 0 || used <= u64::from(self.capacity_millis) {
