@@ -91,7 +91,7 @@ impl Office {
             ToWorker::HelloAnswer(answer) => Some(answer.session),
             _ => None,
         });
-        answers.last().expect("a hello is answered")
+        answers.next_back().expect("a hello is answered")
     }
 }
 
