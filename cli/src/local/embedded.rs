@@ -19,10 +19,9 @@ use dagmar_coordinator::disk::{Disk, Log};
 use dagmar_coordinator::driver::{Driver, DriverError, Parts, Snapshotting};
 use dagmar_coordinator::handle::{Handle, Input};
 use dagmar_coordinator::links::Links;
+use dagmar_coordinator::replay::{self, Ahead, RestoreFailure};
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
-use dagmar_coordinator::store::{
-    LocalSnapshots, LocalStore, Looked, Opened, Owner, SnapshotStore, Store,
-};
+use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Looked, Opened, Owner, Store};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::WorkerHello;
 use dagmar_member::{FromStream, Member, MemberConfig, SHELL_STREAMS_FROM, SnapshotRule};
@@ -211,17 +210,13 @@ fn state_of(
     if !has_snapshot {
         return Ok(State::new());
     }
-    let mut chunks = Vec::new();
-    let mut keep = |chunk: &[u8]| {
-        chunks.push(chunk.to_vec());
-        Ok(())
-    };
-    let loaded = snapshots.load(&recovered.base, &mut keep);
-    loaded.map_err(|error| damage::of_store(directory, &error))?;
-    State::restore(chunks).map_err(|error| {
-        let base = recovered.base.index;
-        let why = format!("its snapshot at entry {base} cannot be read: {error}");
-        damage::of_log(directory, &store_directory(directory), why)
+    replay::restore(snapshots, &recovered.base).map_err(|failure| match failure {
+        RestoreFailure::Store(error) => damage::of_store(directory, &error),
+        RestoreFailure::State(error) => {
+            let base = recovered.base.index;
+            let why = format!("its snapshot at entry {base} cannot be read: {error}");
+            damage::of_log(directory, &store_directory(directory), why)
+        }
     })
 }
 
@@ -282,11 +277,16 @@ impl Work {
             within: Some(worker),
             snapshots: SnapshotRule::default(),
         };
+        let ahead = match recovered.entries.is_empty() {
+            true => None,
+            false => Some(Ahead::of(&recovered.entries, state.last_applied())),
+        };
+        let ahead = ahead.transpose().map_err(DriverError::Links)?;
         let member = Member::new(config, recovered, state, now)
             .map_err(|error| DriverError::Disk(error.to_string()))?;
         let disk = Disk::start(log, handle.clone()).map_err(DriverError::Links)?;
         let snapshots = Snapshotting::new(Box::new(snapshots), handle);
-        let parts = Parts { member, disk, snapshots, waits_for_first: is_new, links };
+        let parts = Parts { member, disk, snapshots, waits_for_first: is_new, ahead, links };
         Driver::new(parts, inputs).run()
     }
 }

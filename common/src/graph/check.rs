@@ -219,6 +219,9 @@ impl Checks {
             match self.walk.next(rows, None, left) {
                 Step::Node(node) => {
                     self.here.row(rows, node).map_err(fault(node))?;
+                    if let Some(node) = self.here.names.add(rows, node) {
+                        return Err(fault(node)(NodeFault::DuplicateName));
+                    }
                     self.tree.hang(graph, section, node)?;
                 }
                 Step::Edges(node, edges) => verify_edges(rows, node, edges).map_err(fault(node))?,
@@ -226,7 +229,11 @@ impl Checks {
                 Step::End if self.here.successes > 1 || self.here.fails > 1 => {
                     return Err(VerifyError::Terminals(section));
                 }
-                Step::End => return Ok(true),
+                Step::End => {
+                    let twice = self.here.names.look_up(rows);
+                    let twice = twice.map(|node| fault(node)(NodeFault::DuplicateName));
+                    return twice.map_or(Ok(true), Err);
+                }
             }
         }
     }
@@ -272,9 +279,6 @@ impl Checks {
 impl Here {
     fn row(&mut self, rows: &Section, node: NodeNo) -> Result<(), NodeFault> {
         check_step_name(rows.name(node)).map_err(|_| NodeFault::Name)?;
-        if !self.names.add(rows, node) {
-            return Err(NodeFault::DuplicateName);
-        }
         // Ranks count from 1; whoever was never free of predecessors kept 0.
         let Some(place) = self.ranking.ranks[node.0 as usize].checked_sub(1) else {
             return Err(NodeFault::Cycle);

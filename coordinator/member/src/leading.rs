@@ -73,6 +73,10 @@ impl Leading {
         self.term
     }
 
+    pub fn leader(&self) -> &Leader {
+        &self.leader
+    }
+
     pub fn has_begun(&self) -> bool {
         self.clock.is_some()
     }

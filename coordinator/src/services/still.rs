@@ -11,15 +11,15 @@ use dagmar_common::record::follow::{
     Change, Detail, LogPiece, LogQuestion, Progress, Reason, choose,
 };
 use dagmar_common::record::{RunSummary, Submission};
+use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::ask::{self, Begun, RunView};
-use dagmar_coordinator_core::command::Position;
 use dagmar_coordinator_core::effect::Applied;
-use dagmar_coordinator_core::{State, stored};
-use dagmar_replica::{EntryKind, LogEntry};
+use dagmar_replica::LogEntry;
 
 use super::here::{Logs, entries, no_such_run, summary};
 use super::why::{self, Pace};
 use super::{Runs, Story, output};
+use crate::replay::Ahead;
 use crate::underway;
 
 /// A state that nobody moves.
@@ -41,20 +41,20 @@ impl Still {
         logs: Arc<dyn Logs>,
     ) -> Result<Self, Problem> {
         let mut applied = Applied::default();
-        for entry in log {
-            if entry.index <= state.last_applied() || entry.kind != EntryKind::Data {
-                continue;
-            }
-            // The mark of a term's begin holds nothing.
-            if entry.data.is_empty() {
-                continue;
-            }
-            let batch = stored::decode_batch(&entry.data).map_err(|error| {
-                let message = format!("entry {} of the log cannot be read: {error}", entry.index);
+        let ahead = Ahead::of(&log, state.last_applied()).map_err(|error| {
+            Problem::new(
+                Code::Storage,
+                format!("no thread to read the log could be started: {error}"),
+            )
+        })?;
+        for (position, batch) in ahead {
+            let batch = batch.map_err(|error| {
+                let message =
+                    format!("entry {} of the log cannot be read: {error}", position.index);
                 Problem::new(Code::Damaged, message)
             })?;
-            let _mark = underway::applying(entry.index);
-            state.apply(Position { index: entry.index, term: entry.term }, batch, &mut applied);
+            let _mark = underway::applying(position.index);
+            state.apply(position, batch, &mut applied);
         }
         Ok(Still { state: Mutex::new(state), begun, logs })
     }

@@ -234,6 +234,11 @@ impl Leader {
         self.rounds.begins_at().map_or(self.looks_at, |begins| begins.min(self.looks_at))
     }
 
+    /// How many quorum rounds it asked for, and how many of them are settled: for judges.
+    pub fn rounds(&self) -> (u64, u64) {
+        self.rounds.counts()
+    }
+
     fn next_session(&mut self) -> SessionNo {
         self.sessions_given += 1;
         SessionNo(self.term.0 << 32 | u64::from(self.sessions_given))

@@ -402,6 +402,23 @@ fn a_worker_that_is_no_longer_reserved_is_everybodys_again() {
 }
 
 #[test]
+fn nothing_is_taken_back_for_a_cpu_that_waits_for_a_large_one() {
+    let mut world = World::new(1);
+    world.apply(vec![Command::Hello(hello(WorkerId(8), 1, 2))]);
+    world.submit(&graph(&[task("a"), task("b"), task("c")]), &[]);
+    world.submit(&graph(&[task("large").cpus(2_000)]), &[]);
+    world.time = 70_000_000;
+    world.apply(vec![Command::Continue]);
+    let one = world.state.leases_of(WorkerNo(1)).next().expect("two of them run there");
+    world.end(one, Ending::Succeeded, &[]);
+    world.submit(&graph(&[task("short")]), &[]);
+    assert_eq!(world.state.leases_of(WorkerNo(0)).count(), 2, "it is granted ahead");
+    let recalls = |effect: &&Effect| matches!(effect, Effect::Recall { .. });
+    let taken = world.applied.effects.iter().find(recalls);
+    assert_eq!(taken, None, "it would only be granted ahead again");
+}
+
+#[test]
 fn why_names_what_a_step_waits_for() {
     let mut world = World::new(1);
     let steps = [task("a"), task("b").needs(&["a"]), task("big").cpus(9_000)];
