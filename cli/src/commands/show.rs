@@ -76,7 +76,8 @@ fn tables(session: &Session, found: &Found) -> Result<(), Failure> {
         pipeline => pipeline,
     };
     let summary = RunSummary::of(&story.record, pipeline);
-    let (mut steps, mut failures) = (Steps::default(), Failures::default());
+    let mut steps = Steps::of(found.is_interrupted);
+    let mut failures = Failures::default();
     let mut asked = Asked::of(found);
     for entry in story.entries {
         asked.select(entry?, &mut |entry| {

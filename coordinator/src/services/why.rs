@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dagmar_common::record::follow;
 use dagmar_common::record::words::{self, of_count, of_cpus};
+use dagmar_common::record::{NodeStatus, follow};
 use dagmar_common::time::LogTime;
 use dagmar_coordinator_core::ask::{Lack, Reason};
 
@@ -47,6 +47,9 @@ fn told(path: Arc<str>, reason: Reason, now: LogTime, pace: Pace) -> follow::Rea
     let sentence = match reason {
         Reason::Running { attempt, has_begun: true, .. } if pace == Pace::AtRest => {
             format!("attempt {attempt} was interrupted; it begins again when the run goes on")
+        }
+        Reason::WaitsFor { step, status: NodeStatus::Leased } if pace == Pace::AtRest => {
+            format!("it waits for {step}, which was interrupted")
         }
         Reason::Running { attempt, .. } if pace == Pace::AtRest => {
             format!("attempt {attempt} had not begun; it begins when the run goes on")

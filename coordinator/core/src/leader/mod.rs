@@ -220,7 +220,7 @@ impl Leader {
     /// What runs, of all that is leased, as far as workers have told.
     pub fn begun(&self) -> Begun {
         let mut begun = Begun::default();
-        self.sessions.values().for_each(|session| begun.extend(session.begun()));
+        self.sessions.values().for_each(|session| session.shows_begun(&mut begun));
         self.workers.values().for_each(|known| begun.extend(&known.begun));
         begun
     }

@@ -17,6 +17,8 @@ pub(crate) struct Session {
     received: u64,
     sent: u64,
     begun: ask::Begun,
+    /// What had begun and was reported, until the log has it.
+    unanswered: ask::Begun,
     begun_sum: u64,
     /// Heartbeats not acknowledged yet, with the round that each waits for.
     pub beats: Vec<(u64, u64)>,
@@ -62,6 +64,7 @@ impl Session {
             received: 0,
             sent: 0,
             begun: ask::Begun::default(),
+            unanswered: ask::Begun::default(),
             begun_sum: 0,
             beats: Vec::new(),
             outbox: Vec::new(),
@@ -110,13 +113,20 @@ impl Session {
         }
     }
 
-    pub fn begun(&self) -> &ask::Begun {
-        &self.begun
+    /// Whoever looks meanwhile sees no step that waits again.
+    pub fn shows_begun(&self, begun: &mut ask::Begun) {
+        begun.extend(&self.begun);
+        begun.extend(&self.unanswered);
     }
 
     pub fn reported(&mut self, fence: Fence) {
-        if !self.begun.is_empty() && self.begun.remove(fence) {
+        if self.begun.is_empty() {
+            return;
+        }
+        let at = self.begun.at(fence);
+        if self.begun.remove(fence) {
             self.begun_sum ^= fence.hash();
+            self.unanswered.insert(fence, at);
         }
     }
 
@@ -142,6 +152,12 @@ impl Session {
             Some(ToWorker::Start(starts)) => starts.push(start),
             _ => self.outbox.push(ToWorker::Start(vec![start])),
         }
+    }
+
+    /// The log has what was reported, or never will.
+    pub fn answers(&mut self, kind: fn(Vec<Fence>) -> ToWorker, fence: Fence) {
+        self.unanswered.remove(fence);
+        self.say_fence(kind, fence);
     }
 
     /// Joins its like, if that was said last: what is said keeps its order.
