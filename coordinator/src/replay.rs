@@ -103,3 +103,37 @@ pub fn restore(
         restored.map_err(RestoreFailure::State)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use dagmar_common::ids::Term;
+    use dagmar_common::time::{LogTime, WallTime};
+    use dagmar_coordinator_core::command::Command;
+
+    use super::*;
+
+    #[test]
+    fn entries_come_in_order_and_one_that_cannot_be_read_in_its_place() {
+        let term = Term(1);
+        let commands = vec![Command::Continue];
+        let batch = Batch { term, at: LogTime(5), wall: WallTime(0), commands };
+        let mut data = Vec::new();
+        stored::encode_batch(&batch, &mut data);
+        let entry = |index: u64| {
+            let data = match index {
+                3 => Bytes::new(),
+                40 => Bytes::from_static(b"damaged"),
+                _ => Bytes::from(data.clone()),
+            };
+            LogEntry { index: LogIndex(index), term, kind: EntryKind::Data, data }
+        };
+        let log: Vec<_> = (1..=50).map(entry).collect();
+        let ahead: Vec<_> = Ahead::of(&log, LogIndex(1)).unwrap().collect();
+        let indices = ahead.iter().map(|(position, _)| position.index.0);
+        assert!(indices.eq((2..=50).filter(|index| *index != 3)), "what says nothing is no entry");
+        for (position, decoded) in ahead {
+            assert_eq!(decoded.ok(), (position.index.0 != 40).then(|| batch.clone()));
+        }
+    }
+}

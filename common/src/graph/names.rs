@@ -1,73 +1,64 @@
-//! The names of one section while it is checked, and which of them has come before.
+//! The names of one section while it is checked, and which of them is given twice.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::hint::black_box;
 
 use super::Section;
 use crate::ids::NodeNo;
 
-/// So many names are looked up together: each is somewhere else in memory, and ways there that do
-/// not wait for one another take the time of one.
-const TOGETHER: usize = 64;
+/// Names of one bucket, about: what is compared lies side by side then, and in a fast cache.
+pub(super) const BUCKET_NAMES: usize = 4_096;
+/// Buckets differ a little.
+const BUCKET_ROOM: usize = BUCKET_NAMES + BUCKET_NAMES / 16;
 
-/// Names by their hashes, in open addressing: eight to sixteen bytes a node, where a set of names
-/// takes forty. Its order is seen by nobody, and its hash is seeded, so that nobody can choose
-/// names that meet.
+/// Hashes of names in buckets: eight bytes a node, where a set of names takes forty, and where a
+/// table over all of them would be somewhere else in memory for each. The hash is seeded, so that
+/// nobody can choose names that meet; what is found does not depend on it.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Half a name's hash, and one more than its node's number; 0: nothing.
-    places: Vec<u64>,
-    /// Hashes of names that are not looked up yet, and their nodes.
-    waiting: Vec<(u64, NodeNo)>,
+    buckets: Vec<Vec<(u32, NodeNo)>>,
+    compared: usize,
+    twice: Option<NodeNo>,
     hash: RandomState,
 }
 
 impl Names {
     pub fn new(nodes: usize) -> Self {
-        // At most half full.
-        let places = vec![0; (nodes * 2).next_power_of_two()];
-        Names { places, waiting: Vec::with_capacity(TOGETHER), hash: RandomState::new() }
+        let bucket = || Vec::with_capacity(nodes.min(BUCKET_ROOM));
+        let buckets = (0..nodes.div_ceil(BUCKET_NAMES)).map(|_| bucket()).collect();
+        Names { buckets, ..Names::default() }
     }
 
-    /// The first node whose name came before it, if one is known by now.
-    pub fn add(&mut self, section: &Section, node: NodeNo) -> Option<NodeNo> {
-        self.waiting.push((self.hash.hash_one(section.name(node)), node));
-        if self.waiting.len() < TOGETHER { None } else { self.look_up(section) }
+    pub fn add(&mut self, section: &Section, node: NodeNo) {
+        let hash = self.hash.hash_one(section.name(node));
+        let bucket = (hash >> 32) as usize % self.buckets.len();
+        self.buckets[bucket].push((hash as u32, node));
     }
 
-    /// Looks up what waits; the first node whose name came before it.
-    pub fn look_up(&mut self, section: &Section) -> Option<NodeNo> {
-        for (hash, _) in &self.waiting {
-            // Only to have it at hand: none of these reads waits for what another finds.
-            black_box(self.places[self.place(*hash)]);
+    /// All are there: compares those of the first `buckets`.
+    pub fn compare(&mut self, section: &Section, buckets: usize) {
+        let until = buckets.min(self.buckets.len());
+        for bucket in &mut self.buckets[self.compared.min(until)..until] {
+            let found = first_again(section, std::mem::take(bucket));
+            self.twice = self.twice.into_iter().chain(found).min();
         }
-        let waiting = std::mem::take(&mut self.waiting);
-        let twice = waiting.iter().find(|(hash, node)| !self.insert(section, *hash, *node));
-        let twice = twice.map(|(_, node)| *node);
-        self.waiting = waiting;
-        self.waiting.clear();
-        twice
+        self.compared = self.compared.max(until);
     }
 
-    fn insert(&mut self, section: &Section, hash: u64, node: NodeNo) -> bool {
-        let mut place = self.place(hash);
-        while self.places[place] != 0 {
-            let before = self.places[place];
-            let known = NodeNo(before as u32 - 1);
-            if before >> 32 == hash >> 32 && section.name(known) == section.name(node) {
-                return false;
-            }
-            place = (place + 1) & (self.places.len() - 1);
-        }
-        self.places[place] = entry(hash, node);
-        true
-    }
-
-    fn place(&self, hash: u64) -> usize {
-        hash as usize & (self.places.len() - 1)
+    /// The first node in order of declaration whose name came before it, of those compared.
+    pub fn twice(&self) -> Option<NodeNo> {
+        self.twice
     }
 }
 
-fn entry(hash: u64, node: NodeNo) -> u64 {
-    hash >> 32 << 32 | u64::from(node.0 + 1)
+fn first_again(section: &Section, mut bucket: Vec<(u32, NodeNo)>) -> Option<NodeNo> {
+    bucket.sort_unstable();
+    let alike = bucket.chunk_by(|one, next| one.0 == next.0);
+    let again = alike.filter_map(|alike| {
+        let is_again = |place: &usize| {
+            let name = section.name(alike[*place].1);
+            alike[..*place].iter().any(|(_, before)| section.name(*before) == name)
+        };
+        (1..alike.len()).find(is_again).map(|place| alike[place].1)
+    });
+    again.min()
 }
