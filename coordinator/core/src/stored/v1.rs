@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bincode::config::{self, Configuration};
-use bincode::{Decode, Encode};
+use bincode::{BorrowDecode, Decode, Encode};
 use dagmar_common::envelope::{self, Kind};
 use dagmar_common::ids::{
     ClusterId, Digest, Incarnation, RequestId, RunId, Session, Term, WorkerId,
@@ -127,8 +127,9 @@ struct OutcomeRestV1 {
     last_lines: String,
 }
 
-#[derive(Encode, Decode)]
-struct ParametersV1(Vec<(String, String)>);
+/// Names and values, not copied on the way: a list of a million items may be among them.
+#[derive(Encode, BorrowDecode)]
+struct ParametersV1<'a>(Vec<(&'a str, &'a str)>);
 
 /// One entry in its envelope, appended to `out`.
 pub fn encode_batch(batch: &Batch, out: &mut Vec<u8>) {
@@ -142,8 +143,10 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, StoredError> {
 
 /// Initial values as a submission carries them, sorted by name.
 pub fn encode_parameters(parameters: &[(Arc<str>, Value)]) -> Vec<u8> {
-    let pairs = parameters.iter().map(|(name, value)| (name.to_string(), value.spelled().into()));
-    let mut out = Vec::new();
+    let pairs = parameters.iter().map(|(name, value)| (&**name, value.spelled()));
+    let texts = parameters.iter().flat_map(|(name, value)| [&**name, value.spelled()]);
+    let lengths = texts.map(|text| text.len() + LENGTH_BYTES_MAX);
+    let mut out = Vec::with_capacity(LENGTH_BYTES_MAX + lengths.sum::<usize>());
     write(&ParametersV1(pairs.collect()), &mut out);
     out
 }
@@ -153,6 +156,8 @@ pub fn decode_parameters(bytes: &[u8]) -> Result<Vec<(Arc<str>, Value)>, StoredE
     Ok(pairs.into_iter().map(|(name, value)| (name.into(), Value::from_spelled(value))).collect())
 }
 
+/// What a number takes at most.
+const LENGTH_BYTES_MAX: usize = 9;
 const CONFIG: Configuration = config::standard();
 /// A length is believed as far as what is read can hold: of few bytes little is set aside.
 const FEW_BYTES: usize = 64 << 10;
@@ -172,12 +177,12 @@ fn seal(kind: Kind, form: &impl Encode, out: &mut Vec<u8>) {
     envelope::seal_into(kind, VERSION, &body, out);
 }
 
-fn read<T: Decode<()>>(bytes: &[u8]) -> Result<T, StoredError> {
+fn read<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, StoredError> {
     let decoded = match bytes.len() {
         0..=FEW_BYTES => {
-            bincode::decode_from_slice(bytes, CONFIG.with_limit::<FEW_DECODED_BYTES_MAX>())
+            bincode::borrow_decode_from_slice(bytes, CONFIG.with_limit::<FEW_DECODED_BYTES_MAX>())
         }
-        _ => bincode::decode_from_slice(bytes, CONFIG.with_limit::<DECODED_BYTES_MAX>()),
+        _ => bincode::borrow_decode_from_slice(bytes, CONFIG.with_limit::<DECODED_BYTES_MAX>()),
     };
     match decoded {
         Ok((form, length)) if length == bytes.len() => Ok(form),
@@ -186,7 +191,7 @@ fn read<T: Decode<()>>(bytes: &[u8]) -> Result<T, StoredError> {
     }
 }
 
-fn open<T: Decode<()>>(kind: Kind, bytes: &[u8]) -> Result<T, StoredError> {
+fn open<'a, T: BorrowDecode<'a, ()>>(kind: Kind, bytes: &'a [u8]) -> Result<T, StoredError> {
     let (_, body) = envelope::open(kind, VERSION, bytes).map_err(StoredError::Envelope)?;
     read(body)
 }
