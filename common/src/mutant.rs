@@ -53,6 +53,10 @@ mutants! {
     LogTimeByWallClock,
     /// §5.4: entries leave the log when a durable snapshot holds them
     TruncatesBeforeSaved,
+    /// §5.5: a replica whose log ends before what it acknowledged takes no more part
+    ForgetsUnseen,
+    /// L2: a stream belongs to one leadership, and ends with it
+    StreamOutlivesLeader,
     /// L2: nothing behind a hello is read until the hello is answered
     ReadsBehindHello,
     /// L3: both ends compare what began and was not reported
@@ -121,8 +125,12 @@ mutants! {
     NoDeadline,
     /// L17: an exclusive process begins under a deadline with time left
     StartsWithoutDeadline,
+    /// L17: an exclusive process does not outlive daemon and supervisor
+    NoGuard,
     /// L17: the deadline counts from when the heartbeat was sent
     DeadlineFromAnswer,
+    /// L18: nothing is taken back for room that is kept for another class
+    RecallsForReserved,
     /// §7: what an old daemon asked and nobody read is never done
     UnreadRequestsLive,
     /// §5.3: what may run once is not granted ahead

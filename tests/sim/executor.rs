@@ -42,7 +42,11 @@ struct Record {
 #[derive(Debug, Default)]
 pub struct Executor {
     processes: BTreeMap<Fence, Process>,
+    /// Those of a supervisor that died; the next daemon kills them before anything else.
+    orphans: Vec<Process>,
     records: BTreeMap<Fence, Record>,
+    /// No daemon is there whose requests would be read.
+    is_alone: bool,
     /// Every fence that a process was made for on this host, ever.
     spawned: BTreeSet<Fence>,
     /// What the daemon has not heard yet.
@@ -82,9 +86,7 @@ impl Executor {
         let record = Record { run, path: path.clone(), cpu_millis, is_synced, exit: None };
         self.records.insert(start.fence, record);
         let lasts = random.pick(self.habits.millis) + random.below(50) as u64;
-        // Longer than a worker may be away: what is exclusive then meets its deadline.
-        let is_long = start.task.care.exclusive && random.chance(1, 8);
-        let ends = now + Span::from_millis(lasts) + Span::from_secs(if is_long { 100 } else { 0 });
+        let ends = now + Span::from_millis(lasts);
         let (attempt, care) = (start.name.attempt, start.task.care);
         let process =
             Process { run, path, attempt, care, began: None, ends, stopped: None, overdue: false };
@@ -109,14 +111,27 @@ impl Executor {
         process.ends = process.ends.min(ends);
     }
 
+    /// What is exclusive and runs takes so much longer: it meets its deadline.
+    pub fn linger(&mut self, span: Span) {
+        let all = self.processes.values_mut().chain(&mut self.orphans);
+        let exclusive = all.filter(|process| process.care.exclusive);
+        exclusive.for_each(|process| process.ends = process.ends + span);
+    }
+
     pub fn holds(&mut self, deadline: BootTime) {
         self.deadline = self.deadline.max(Some(deadline));
     }
 
     /// Run and path of each exclusive trial that has a process here, for the judge.
     pub fn exclusive(&self) -> impl Iterator<Item = (RunNo, &Arc<str>)> {
-        let exclusive = self.processes.values().filter(|process| process.care.exclusive);
+        let all = self.processes.values().chain(&self.orphans);
+        let exclusive = all.filter(|process| process.care.exclusive);
         exclusive.map(|process| (process.run, &process.path))
+    }
+
+    pub fn runs_exclusive(&self) -> bool {
+        let runs = |process: &Process| process.care.exclusive && process.began.is_some();
+        self.processes.values().any(runs)
     }
 
     pub fn forget(&mut self, fences: &[Fence]) {
@@ -137,6 +152,7 @@ impl Executor {
                 process.ends = process.ends.min(ends);
             }
         }
+        self.orphans.retain(|process| process.ends > now);
         let due = |process: &Process| process.ends <= now;
         let ended: Vec<Fence> = self
             .processes
@@ -145,7 +161,8 @@ impl Executor {
             .map(|(fence, _)| *fence)
             .collect();
         for (fence, process) in &mut self.processes {
-            if process.began.is_none() && process.stopped.is_none() && random.chance(2, 3) {
+            let is_unread = process.began.is_none() && process.stopped.is_none();
+            if is_unread && !self.is_alone && random.chance(2, 3) {
                 process.began = Some(now);
                 if process.care.once {
                     let attempt = (process.run, process.path.clone(), process.attempt);
@@ -205,29 +222,48 @@ impl Executor {
 
     /// When the next of its processes changes.
     pub fn wakes_at(&self) -> Option<BootTime> {
-        let ends = self.processes.values().map(|process| process.ends).min();
+        let all = self.processes.values().chain(&self.orphans);
+        let ends = all.map(|process| process.ends).min();
         let mut exclusive = self.processes.values().filter(|process| process.care.exclusive);
-        let deadline = exclusive.any(|process| !process.overdue).then_some(self.deadline);
+        let is_held = exclusive.any(|process| !process.overdue) && !lives(Mutant::NoDeadline);
+        let deadline = is_held.then_some(self.deadline);
         ends.into_iter().chain(deadline.flatten()).min()
     }
 
     /// The daemon is gone, and with it what it had not heard and what had not begun.
     pub fn daemon_dies(&mut self) {
         self.events.clear();
+        self.is_alone = true;
         let unread = lives(Mutant::UnreadRequestsLive);
         self.processes.retain(|_, process| process.began.is_some() || unread);
     }
 
-    /// With it all processes; what the host recorded stays.
+    /// Nobody owns its processes then; guards kill the exclusive ones. What the host recorded
+    /// stays.
     pub fn supervisor_dies(&mut self) {
         self.events.clear();
-        self.processes.clear();
+        let is_guarded = |process: &Process| process.care.exclusive && !lives(Mutant::NoGuard);
+        let processes = std::mem::take(&mut self.processes).into_values();
+        let live_on = processes.filter(|process| process.began.is_some() && !is_guarded(process));
+        self.orphans.extend(live_on);
         self.deadline = None;
+    }
+
+    /// A daemon starts: what an older supervisor left is killed.
+    pub fn daemon_starts(&mut self) {
+        self.orphans.clear();
+        self.is_alone = false;
+    }
+
+    /// Something was asked for, and nobody has read it yet.
+    pub fn has_unread(&self) -> bool {
+        self.processes.values().any(|process| process.began.is_none())
     }
 
     /// And of what was recorded, the last is lost.
     pub fn loses_power(&mut self, random: &mut Random) {
         self.supervisor_dies();
+        self.orphans.clear();
         for record in self.records.values_mut().filter(|_| random.chance(1, 2)) {
             record.exit = None;
         }
@@ -244,6 +280,7 @@ impl Executor {
             self.loses_power(random);
         }
         self.supervisor_dies();
+        self.orphans.clear();
         self.left.extend(std::mem::take(&mut self.records).into_keys());
     }
 

@@ -13,6 +13,9 @@ use dagmar_worker_core::Leaving;
 
 use crate::executor::Attempt;
 
+/// Far more often than anything that breaks can end a lease of one attempt.
+const GRANTS_MAX: u32 = 200;
+
 /// One entry as a judge sees it.
 pub struct Entry<'a> {
     pub batch: &'a Batch,
@@ -53,6 +56,7 @@ impl Judge {
         let attempt = (name.run, name.path.clone(), name.attempt);
         let grants = self.grants.entry(attempt.clone()).or_default();
         *grants += 1;
+        assert!(*grants < GRANTS_MAX, "{attempt:?} is granted again and again");
         let may_end_otherwise = start.task.care.once || *grants >= u32::from(CRASH_LIMIT);
         match may_end_otherwise || self.stopped.contains(&name.run_id) {
             true => self.latest.remove(&attempt),
@@ -164,7 +168,10 @@ impl Judge {
 
 #[cfg(test)]
 mod tests {
+    use dagmar_common::graph::Care;
+
     use super::*;
+    use crate::scenario::agents::start;
 
     #[test]
     #[should_panic(expected = "is exclusive and has two processes")]
@@ -179,6 +186,13 @@ mod tests {
         let (mut judge, attempt) = (Judge::default(), (RunNo(1), Arc::from("a"), 1));
         judge.ran_once(attempt.clone(), Fence(1));
         judge.ran_once(attempt, Fence(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "is granted again and again")]
+    fn a_lease_that_comes_back_and_goes_out_again_for_ever() {
+        let (mut judge, start) = (Judge::default(), start(Care::default()));
+        (0..GRANTS_MAX).for_each(|_| judge.granted(&start));
     }
 
     #[test]

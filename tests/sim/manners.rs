@@ -22,6 +22,8 @@ pub struct Manners {
     pub is_up: bool,
     /// Of its quorum rounds: how many were asked for, and the last that was answered.
     pub rounds: (u64, u64),
+    /// Streams that were opened to this leader.
+    open: BTreeSet<StreamNo>,
     /// The round that a hello waits for, and its worker.
     hellos: BTreeMap<StreamNo, (WorkerId, u64)>,
     /// The round that a heartbeat waits for.
@@ -38,11 +40,16 @@ pub struct Manners {
 
 impl Manners {
     pub fn born_ready(&mut self, stream: StreamNo, worker: WorkerId, session: Session) {
+        self.open.insert(stream);
         self.sessions.insert(stream, (worker, session));
     }
 
     pub fn heard(&mut self, stream: StreamNo, what: &FromStream) {
         self.heard += 1;
+        if let FromStream::Opened = what {
+            self.open.insert(stream);
+        }
+        assert!(self.open.contains(&stream), "stream {stream} is of an older leadership");
         match what {
             FromStream::Message(Numbered { message: FromWorker::Hello(hello), .. }) => {
                 self.hellos.insert(stream, (hello.worker, self.rounds.0 + 1));
@@ -183,5 +190,135 @@ fn about(command: &Command) -> Option<(WorkerId, bool)> {
         | Command::Outcomes { worker, .. }
         | Command::Returned { worker, .. } => Some((*worker, false)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dagmar_common::ids::{Incarnation, Term, WorkerNo};
+    use dagmar_common::lease::{Heartbeat, Hello, HelloAnswer};
+    use dagmar_common::time::{LogTime, WallTime};
+    use dagmar_coordinator_core::State;
+
+    use super::*;
+
+    const STREAM: StreamNo = StreamNo(1);
+    const WORKER: WorkerId = WorkerId(7);
+
+    /// A leader that is up and was greeted.
+    fn greeted() -> Manners {
+        let mut manners = Manners { is_up: true, ..Manners::default() };
+        manners.heard(STREAM, &FromStream::Opened);
+        let hello = Hello {
+            worker: WORKER,
+            incarnation: Incarnation { number: 1, nonce: 1 },
+            name: "worker".into(),
+            cpu_millis: 1_000,
+            labels: Vec::new(),
+            held: Vec::new(),
+        };
+        says(&mut manners, 0, FromWorker::Hello(hello));
+        manners
+    }
+
+    fn says(manners: &mut Manners, number: u64, message: FromWorker) {
+        manners.heard(STREAM, &FromStream::Message(Numbered { number, message }));
+    }
+
+    fn answers(manners: &mut Manners) {
+        let answer = HelloAnswer { session: Session(1), verdicts: Vec::new() };
+        manners.says(STREAM, &ToWorker::HelloAnswer(answer), &State::new());
+    }
+
+    /// A worker that is not ready beats alone.
+    fn beats(manners: &mut Manners) {
+        manners.turned(&State::new());
+        let beat = Heartbeat { received: 1, sent: 0, begun_sum: 0 };
+        says(manners, 1, FromWorker::Heartbeat(beat));
+    }
+
+    fn batch(commands: Vec<Command>) -> Batch {
+        Batch { term: Term(1), at: LogTime(0), wall: WallTime(0), commands }
+    }
+
+    #[test]
+    #[should_panic(expected = "a hello is answered before its quorum round")]
+    fn a_hello_that_is_answered_at_once() {
+        let mut manners = greeted();
+        manners.rounds = (1, 0);
+        answers(&mut manners);
+    }
+
+    #[test]
+    #[should_panic(expected = "a hello is answered by a leader that is not up")]
+    fn a_hello_that_is_answered_too_early() {
+        let mut manners = greeted();
+        manners.is_up = false;
+        answers(&mut manners);
+    }
+
+    #[test]
+    #[should_panic(expected = "a hello is answered while its worker's state may change")]
+    fn a_hello_that_is_answered_over_what_is_written() {
+        let mut manners = greeted();
+        manners.rounds = (1, 1);
+        let lost = Command::WorkerSuspended { worker: WORKER, session: Session(1) };
+        manners.writes(LogIndex(5), &batch(vec![lost]));
+        manners.looks(std::iter::empty());
+        answers(&mut manners);
+    }
+
+    #[test]
+    #[should_panic(expected = "a heartbeat is answered before its quorum round")]
+    fn a_heartbeat_that_is_answered_at_once() {
+        let mut manners = greeted();
+        manners.rounds = (1, 1);
+        answers(&mut manners);
+        beats(&mut manners);
+        manners.says(STREAM, &ToWorker::HeartbeatAcknowledged { number: 1 }, &State::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "acknowledged on a session that is not ready")]
+    fn a_heartbeat_of_nobody_who_is_ready() {
+        let mut manners = greeted();
+        manners.rounds = (1, 1);
+        answers(&mut manners);
+        beats(&mut manners);
+        manners.rounds = (2, 2);
+        manners.says(STREAM, &ToWorker::HeartbeatAcknowledged { number: 1 }, &State::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "of a worker that is not ready goes on")]
+    fn a_stream_that_goes_on() {
+        let mut manners = greeted();
+        manners.rounds = (1, 1);
+        answers(&mut manners);
+        beats(&mut manners);
+        manners.turned(&State::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "stream 1 is of an older leadership")]
+    fn a_stream_that_outlives_its_leader() {
+        greeted();
+        says(&mut Manners::default(), 1, FromWorker::Begun(Vec::new()));
+    }
+
+    #[test]
+    #[should_panic(expected = "is not ready and is granted a lease")]
+    fn a_grant_to_nobody_who_is_ready() {
+        let start = Effect::Start { worker: WorkerNo(0), fence: Default::default() };
+        Readiness::default().applied(&batch(Vec::new()), &[start], &State::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "drains and is granted a lease")]
+    fn a_grant_to_one_that_drains() {
+        let state = crate::scenario::desk::greeted(WORKER);
+        let drain = batch(vec![Command::Drain { worker: WORKER, is_on: true }]);
+        let start = Effect::Start { worker: WorkerNo(0), fence: Default::default() };
+        Readiness::default().applied(&drain, &[start], &state);
     }
 }

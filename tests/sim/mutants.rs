@@ -11,7 +11,7 @@ use std::thread;
 
 use dagmar_common::mutant::{Mutant, with};
 
-use crate::scenario::{agents, deposed, streams, workers};
+use crate::scenario::{agents, deposed, forgetful, streams, workers};
 use crate::{cluster, replicas};
 
 /// Where mutants are looked for: from one seed after the other, or in a history of their own.
@@ -68,6 +68,13 @@ fn grounds(mutant: Mutant) -> &'static [Ground] {
             &[Directed(agents::nothing_exclusive_begins_before_an_acknowledgement)]
         }
         Mutant::AnyoneReturns => &[Directed(workers::an_older_incarnation_returns_nothing)],
+        Mutant::UnknownIsNotStarted => {
+            &[Directed(workers::what_may_run_once_may_have_started_where_nobody_knows)]
+        }
+        Mutant::RecallsForReserved => {
+            &[Directed(workers::nothing_is_taken_back_for_room_that_is_kept_for_a_large_one)]
+        }
+        Mutant::ForgetsUnseen => &[Directed(forgetful::it_takes_no_more_part)],
         Mutant::NotReadyKeepsStream => {
             &[Directed(streams::one_that_is_not_ready_has_to_greet_again)]
         }

@@ -81,6 +81,7 @@ impl Worker {
         self.incarnation.number += 1;
         let nonce = self.incarnation.number * 7_919 + self.id.0 as u64;
         self.incarnation.nonce = nonce ^ self.salt;
+        self.executor.daemon_starts();
         self.agent = Some(self.agent_of_found());
     }
 

@@ -1,6 +1,7 @@
 //! The process of one replica: the very member that the driver owns, and a shell that may die.
 
 use dagmar_common::ids::{ReplicaId, RunNo};
+use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Command;
@@ -299,7 +300,9 @@ impl Host {
         air.told.reigns += u64::from(standing.role == Role::Leader);
         self.is_up = false;
         self.manners = Manners::default();
-        here.leaves_all(Span(0), air);
+        if !lives(Mutant::StreamOutlivesLeader) {
+            here.leaves_all(Span(0), air);
+        }
     }
 
     /// What is under way in the name of the leader that this is: its judge remembers it.

@@ -12,6 +12,20 @@ use super::node::Node;
 use crate::random::Random;
 use crate::working::{Death, Worker};
 
+/// So long, and a worker is given up.
+pub const AWAY: Span = Span::from_secs(100);
+/// What is exclusive takes so much longer where its worker is away.
+pub const LINGERS: Span = Span::from_secs(150);
+
+/// When it dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doom {
+    /// As soon as processes are asked for, and nobody has read of them.
+    Asked,
+    /// As soon as something exclusive runs, and for so long that it is given up.
+    Exclusive,
+}
+
 pub struct Station {
     pub place: usize,
     pub worker: Worker,
@@ -19,6 +33,7 @@ pub struct Station {
     pub starts_at: BootTime,
     pub paused_until: BootTime,
     connects_at: BootTime,
+    pub doomed: Option<(Doom, Death)>,
     pub wakes: BootTime,
 }
 
@@ -31,6 +46,7 @@ impl Station {
             starts_at: BootTime(0),
             paused_until: BootTime(0),
             connects_at: BootTime(0),
+            doomed: None,
             wakes: BootTime(0),
         }
     }
@@ -50,6 +66,7 @@ impl Station {
             }
             self.connect(nodes, air);
             self.agent(air);
+            self.meets_its_doom(air);
         }
         air.saw(&mut self.worker);
         self.wakes = self.wakes_at();
@@ -148,8 +165,24 @@ impl Station {
         self.connects_soon(air);
     }
 
+    fn meets_its_doom(&mut self, air: &mut Air) {
+        let executor = &self.worker.executor;
+        let comes = |doom: &mut (Doom, Death)| match doom.0 {
+            Doom::Asked => executor.has_unread(),
+            Doom::Exclusive => executor.runs_exclusive(),
+        };
+        let Some((doom, death)) = self.doomed.take_if(comes) else { return };
+        self.dies(death, air);
+        if doom == Doom::Exclusive {
+            self.starts_at = air.now + AWAY;
+            self.worker.executor.linger(LINGERS);
+        }
+    }
+
     pub fn dies(&mut self, death: Death, air: &mut Air) {
         air.note(|| format!("-- w{} dies ({death:?}) --", self.place));
+        let away = air.random.pick(&[1, 1_000, 20_000, 100_000]);
+        self.starts_at = air.now + Span::from_millis(away);
         let silence = match death {
             Death::Power => Span::from_millis(air.random.pick(&[0, 2_000, 20_000])),
             Death::Daemon | Death::Supervisor => Span(0),

@@ -6,7 +6,7 @@ use super::fuse::{Died, POINTS, Point};
 use super::machine::HANGS;
 use super::network::Place;
 use super::operator::Want;
-use super::station::Station;
+use super::station::{AWAY, Doom, LINGERS, Station};
 use super::world::World;
 use crate::disk::{Crash, Moment};
 use crate::random::Random;
@@ -20,6 +20,9 @@ const FUSE_LASTS: Span = Span::from_secs(20);
 const RARE_FUSE_LASTS: Span = Span::from_secs(200);
 /// Copies of workers in one life.
 const CLONES_MAX: u64 = 3;
+
+/// Workers that are removed in one life.
+const REMOVALS_MAX: u64 = 4;
 
 const CRASHES: [Crash; 3] = [Crash::Process, Crash::Process, Crash::Power];
 
@@ -88,9 +91,10 @@ pub struct Climate {
 impl Climate {
     pub fn draw(random: &mut Random) -> Self {
         let mut weights = KINDS.map(|_| random.pick(&[0, 1, 2, 4]));
-        // Crashes and partitions are what this is about.
+        // Crashes, of workers too, and partitions are what this is about.
         weights[0] = weights[0].max(3);
         weights[8] = weights[8].max(1);
+        weights[11] = weights[11].max(1);
         let every = Span::from_millis(random.pick(&[1_500, 3_000, 6_000, 10_000]));
         Climate { weights, every, may_hang_at: BootTime(0) }
     }
@@ -158,7 +162,13 @@ impl World {
             Fault::WorkerDies => self.worker_dies(station),
             Fault::WorkerPauses => {
                 let station = &mut self.stations[station];
-                station.paused_until = now + pause_span(random);
+                // Also for so long that it is given up.
+                let is_long = random.chance(1, 8);
+                let span = if is_long { AWAY } else { pause_span(random) };
+                if is_long {
+                    station.worker.executor.linger(LINGERS);
+                }
+                station.paused_until = now + span;
                 station.wakes = station.wakes.max(now);
             }
             Fault::StreamsBreak => {
@@ -173,6 +183,7 @@ impl World {
                 let (is_on, worker) = (random.chance(1, 2), self.stations[station].worker.id);
                 self.operator.wants(worker, Want::Drains(is_on), now);
             }
+            Fault::Remove if self.operator.removed >= REMOVALS_MAX => {}
             Fault::Remove => {
                 self.operator.wants(self.stations[station].worker.id, Want::Removed, now);
             }
@@ -220,12 +231,14 @@ impl World {
     }
 
     fn worker_dies(&mut self, station: usize) {
-        let (now, random) = (self.air.now, &mut self.air.random);
-        let station = &mut self.stations[station];
-        station.starts_at = now + Span::from_millis(random.pick(&[1, 1_000, 20_000, 100_000]));
         let deaths = [Death::Daemon, Death::Daemon, Death::Supervisor, Death::Power];
-        let death = random.pick(&deaths);
-        station.dies(death, &mut self.air);
+        let death = self.air.random.pick(&deaths);
+        let station = &mut self.stations[station];
+        match self.air.random.below(3) {
+            0 => station.dies(death, &mut self.air),
+            1 => station.doomed = Some((Doom::Asked, death)),
+            _ => station.doomed = Some((Doom::Exclusive, death)),
+        }
     }
 
     fn clone_worker(&mut self, of: usize) {

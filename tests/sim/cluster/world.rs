@@ -66,7 +66,7 @@ impl World {
         });
         let stations = stations.collect();
         let clients = 2 + random.below(3);
-        let pace = random.pick(&[20, 40, 80, 120]);
+        let pace = random.pick(&[20, 40, 80, 160]);
         let climate = Climate::draw(&mut random);
         World {
             air: Air::new(voters, random),
@@ -281,6 +281,7 @@ impl World {
         }
         for station in &mut self.stations {
             station.paused_until = now;
+            station.doomed = None;
             station.wakes = now;
         }
         if self.stations.len() > 1 && self.air.random.chance(1, 4) {

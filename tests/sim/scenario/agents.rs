@@ -67,7 +67,7 @@ impl Site {
 }
 
 /// Of one trial, whatever the fence.
-fn start(care: Care) -> Start {
+pub fn start(care: Care) -> Start {
     let mut desk = Desk::new();
     desk.greets(Worker::new(0, 1_000).id, 1, Vec::new());
     let granted = desk.submits(care);

@@ -18,13 +18,17 @@ pub const LOST_AFTER: Span = Span::from_secs(60);
 pub struct Desk {
     pub state: State,
     pub now: LogTime,
+    /// What the last entry led to.
+    pub applied: Applied,
     index: u64,
     sessions: u64,
+    runs: u64,
 }
 
 impl Desk {
     pub fn new() -> Self {
-        let mut desk = Desk { state: State::new(), now: LogTime(1), index: 0, sessions: 0 };
+        let (state, applied) = (State::new(), Applied::default());
+        let mut desk = Desk { state, now: LogTime(1), applied, index: 0, sessions: 0, runs: 0 };
         desk.apply(vec![Command::LeaderUp]);
         desk
     }
@@ -34,9 +38,9 @@ impl Desk {
         self.index += 1;
         let position = Position { index: LogIndex(self.index), term: Term(1) };
         let batch = Batch { term: Term(1), at: self.now, wall: WallTime(0), commands };
-        let mut applied = Applied::default();
-        self.state.apply(position, batch, &mut applied);
-        let granted = applied.effects.iter().filter_map(|effect| match effect {
+        self.applied.clear();
+        self.state.apply(position, batch, &mut self.applied);
+        let granted = self.applied.effects.iter().filter_map(|effect| match effect {
             Effect::Start { worker, fence } => Some((*worker, *fence)),
             _ => None,
         });
@@ -50,6 +54,16 @@ impl Desk {
         number: u64,
         held: Vec<Held>,
     ) -> Vec<(WorkerNo, Fence)> {
+        self.greets_with(worker, number, held, 1_000)
+    }
+
+    pub fn greets_with(
+        &mut self,
+        worker: WorkerId,
+        number: u64,
+        held: Vec<Held>,
+        cpu_millis: u32,
+    ) -> Vec<(WorkerNo, Fence)> {
         let incarnation = Incarnation { number, nonce: number };
         self.sessions += 1;
         let session = Session(self.sessions);
@@ -57,7 +71,7 @@ impl Desk {
             worker,
             incarnation,
             name: format!("worker-{}", worker.0),
-            cpu_millis: 1_000,
+            cpu_millis,
             labels: Vec::new(),
             held,
             born_ready: None,
@@ -74,13 +88,23 @@ impl Desk {
 
     /// A run of so many, none of which needs another.
     pub fn submits_many(&mut self, steps: u32, care: Care) -> Vec<(WorkerNo, Fence)> {
+        self.submits_large(steps, care, 1_000)
+    }
+
+    /// Of which each needs so much.
+    pub fn submits_large(
+        &mut self,
+        steps: u32,
+        care: Care,
+        cpu_millis: u32,
+    ) -> Vec<(WorkerNo, Fence)> {
         let mut graph = Graph { name: "desk".into(), ..Graph::default() };
         graph.tasks.push(Task {
             function: Function::Process(Line::Words(vec!["true".into()])),
             max_attempts: 1,
             backoff: None,
             time_limit: None,
-            resources: Resources::default(),
+            resources: Resources { cpu_millis },
             care,
         });
         let mut section = SectionBuilder::default();
@@ -89,9 +113,10 @@ impl Desk {
         }
         graph.sections.push(section.finish());
         let none: [(Arc<str>, Value); 0] = [];
+        self.runs += 1;
         self.apply(vec![Command::Submit(Submit {
-            request: RequestId(1),
-            run: RunId::new("run"),
+            request: RequestId(self.runs.into()),
+            run: RunId::new(&format!("run-{}", self.runs)),
             generated: false,
             tag: String::new(),
             graph: Payload::Inline(graph::encode(&graph.finish())),
@@ -99,4 +124,11 @@ impl Desk {
             context: Value::from_loose("{}"),
         })])
     }
+}
+
+/// A state in which this worker alone is ready.
+pub fn greeted(worker: WorkerId) -> State {
+    let mut desk = Desk::new();
+    desk.greets(worker, 1, Vec::new());
+    desk.state
 }

@@ -4,6 +4,7 @@
 
 pub mod agents;
 pub mod deposed;
-mod desk;
+pub mod desk;
+pub mod forgetful;
 pub mod streams;
 pub mod workers;

@@ -3,10 +3,11 @@
 use dagmar_common::graph::Care;
 use dagmar_common::ids::{Incarnation, RunNo, Session, WorkerId, WorkerNo};
 use dagmar_common::lease::{Ending, Held, HeldAs, Returned};
-use dagmar_common::limits::CRASH_LIMIT;
+use dagmar_common::limits::{CRASH_LIMIT, RESERVE_AFTER};
 use dagmar_common::record::RunStatus;
 use dagmar_common::time::{BootTime, LogTime, Span};
 use dagmar_coordinator_core::command::Command;
+use dagmar_coordinator_core::effect::Effect;
 
 use super::desk::{Desk, LOST_AFTER};
 use crate::executor::outcome;
@@ -98,4 +99,39 @@ pub fn what_may_run_once_is_not_granted_ahead() {
         let outcomes = vec![outcome(granted[0].1, Ending::Succeeded, BootTime(1))];
         granted = desk.apply(vec![Command::Outcomes { worker: ONE, outcomes }]);
     }
+}
+
+#[test]
+pub fn what_may_run_once_may_have_started_where_nobody_knows() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    assert_eq!(desk.submits(Care { exclusive: false, once: true }).len(), 1);
+    desk.greets(TWO, 1, Vec::new());
+    desk.apply(vec![Command::WorkerSuspended { worker: ONE, session: Session(1) }]);
+    desk.now = desk.now + LOST_AFTER;
+    let (started, unsent) = (Vec::new(), Vec::new());
+    let granted = desk.apply(vec![Command::WorkerLost { worker: ONE, started, unsent }]);
+    assert_eq!(granted, [], "it may have run, unseen");
+    let status = desk.state.run(RunNo(1)).map(|run| run.status());
+    assert_eq!(status, Some(RunStatus::Failed));
+}
+
+#[test]
+pub fn nothing_is_taken_back_for_room_that_is_kept_for_a_large_one() {
+    let (mut desk, any) = (Desk::new(), Care::default());
+    desk.greets(ONE, 1, Vec::new());
+    desk.greets_with(TWO, 1, Vec::new(), 2_000);
+    let granted = desk.submits_many(3, any);
+    desk.submits_large(1, any, 2_000);
+    desk.now = desk.now + RESERVE_AFTER;
+    desk.apply(vec![Command::Continue]);
+    let there = granted.iter().find(|(worker, _)| *worker == WorkerNo(1));
+    let (_, fence) = there.expect("two of them run there");
+    let outcomes = vec![outcome(*fence, Ending::Succeeded, BootTime(1))];
+    desk.apply(vec![Command::Outcomes { worker: TWO, outcomes }]);
+    let granted = desk.submits(any);
+    assert_eq!(granted.iter().map(|one| one.0).collect::<Vec<_>>(), [WorkerNo(0)], "ahead");
+    let recall = |effect: &&Effect| matches!(effect, Effect::Recall { .. });
+    let taken = desk.applied.effects.iter().find(recall);
+    assert_eq!(taken, None, "it would only be granted ahead again");
 }

@@ -1,6 +1,7 @@
 //! Taking back: unstarted leases of the fullest worker, when another could run them now.
 
 use dagmar_common::ids::{Fence, WorkerNo};
+use dagmar_common::mutant::{Mutant, lives};
 
 use crate::effect::{Applied, Effect};
 use crate::state::State;
@@ -24,8 +25,8 @@ impl State {
             return;
         };
         let idle = numbered().filter(|(no, row)| {
-            let is_idle = row.ahead == 0 && row.free() > 0 && row.reserved_for.is_none();
-            *no != from && is_idle && row.takes_work(reign)
+            let is_free = row.reserved_for.is_none() || lives(Mutant::RecallsForReserved);
+            *no != from && is_free && row.ahead == 0 && row.takes_work(reign) && row.free() > 0
         });
         let Some((_, to)) = idle.max_by_key(|(no, row)| (row.free(), std::cmp::Reverse(*no)))
         else {
