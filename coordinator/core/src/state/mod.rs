@@ -67,7 +67,7 @@ pub(crate) struct Runs {
     pub graphs: BTreeMap<Digest, Weak<SharedGraph>>,
     /// Archived, and no part of the state any more: they are dropped a piece with each entry, for
     /// all of a large one at once would be a pause.
-    pub leaving: Vec<Box<RunRow>>,
+    pub leaving: Vec<RunRow>,
 }
 
 /// Pages of each column of a run that are dropped with one entry.
@@ -206,7 +206,7 @@ impl Runs {
         };
         let place = self.summaries.push(summary);
         self.by_id.insert(run.id.clone(), Known::Archived(place));
-        self.leaving.push(run);
+        self.leaving.push(*run);
     }
 
     /// Drops a piece of what left.
