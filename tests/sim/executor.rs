@@ -218,13 +218,6 @@ impl Executor {
         self.processes.retain(|_, process| process.began.is_some() || unread);
     }
 
-    /// Power loss, or an embedded run: no process and no record is left.
-    pub fn all_dies(&mut self) {
-        self.events.clear();
-        self.processes.clear();
-        self.records.clear();
-    }
-
     /// With it all processes; what the host recorded stays.
     pub fn supervisor_dies(&mut self) {
         self.events.clear();

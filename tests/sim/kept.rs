@@ -1,13 +1,7 @@
 //! Seeds that once found something: each is lived again by every test run.
 
-/// Of a whole life of one coordinator on its disk (`single`), and what it found.
-pub const SINGLE: [(u64, &str); 2] = [
-    (1, "a worker greets a leader whose first entry is not committed: its round was asked forever"),
-    (11, "the same after a crash with a log to apply again"),
-];
-
-/// The same of a whole cluster. What was found has a small test of its own beside what was mended:
-/// a seed tells another story whenever the simulator draws otherwise.
+/// Of a whole life of a cluster, and what it found. That has a small test of its own beside what
+/// was mended: a seed tells another story whenever the simulator draws otherwise.
 pub const CLUSTER: [(u64, &str); 4] = [
     (0, "what a leader proposed while it handed over in vain was lost: a run never left the state"),
     (1, "a graph that somebody began to stage in pieces of another size could never be staged"),

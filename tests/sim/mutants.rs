@@ -12,35 +12,28 @@ use std::thread;
 use dagmar_common::mutant::{Mutant, with};
 
 use crate::scenario::{agents, deposed, streams, workers};
-use crate::{lease, replicas, single, whole};
+use crate::{cluster, replicas};
 
 /// Where mutants are looked for: from one seed after the other, or in a history of their own.
 #[derive(Clone, Copy)]
 enum Ground {
     /// Three replicas (`coordinator/replica/tests/world`).
     Replicas,
-    /// One coordinator on its disk.
-    Single,
-    /// Leader and agents against a model.
-    Lease,
-    /// Leader, agents and the state machine.
-    Whole,
+    /// Whole lives of a cluster.
+    Cluster,
     /// A history that was written down.
     Directed(fn()),
 }
 
-use Ground::{Directed, Lease, Replicas, Single, Whole};
+const CLUSTER_SEEDS: u64 = 60;
+
+use Ground::{Cluster, Directed, Replicas};
 
 /// The first that finds it ends the hunt.
 fn grounds(mutant: Mutant) -> &'static [Ground] {
     match mutant {
         Mutant::SendBeforePersist | Mutant::DurableWithTheWriteBefore => &[Replicas],
         Mutant::LocalRead | Mutant::ReadContextAgain => &[Replicas],
-        Mutant::NoFsync | Mutant::ReplyBeforeCommit | Mutant::TruncatesBeforeSaved => &[Single],
-        Mutant::SnapshotLacksTimers
-        | Mutant::SnapshotLacksReadySequence
-        | Mutant::SnapshotLacksRequests => &[Single],
-        Mutant::LogTimeGoesBack | Mutant::LogTimeByWallClock => &[Single],
         Mutant::DeposedBatchApplies => &[Directed(deposed::its_batch_is_dropped)],
         Mutant::ReadsBehindHello => {
             &[Directed(streams::what_comes_behind_a_hello_is_read_after_its_answer)]
@@ -74,11 +67,12 @@ fn grounds(mutant: Mutant) -> &'static [Ground] {
         Mutant::StartsWithoutDeadline => {
             &[Directed(agents::nothing_exclusive_begins_before_an_acknowledgement)]
         }
-        // Against the model it only makes the leader say the same for ever.
-        Mutant::LostTooEarly => &[Whole],
         Mutant::AnyoneReturns => &[Directed(workers::an_older_incarnation_returns_nothing)],
-        // The others are rules of leases, which the weather finds.
-        _ => &[Lease, Whole],
+        Mutant::NotReadyKeepsStream => {
+            &[Directed(streams::one_that_is_not_ready_has_to_greet_again)]
+        }
+        // The others the weather finds.
+        _ => &[Cluster],
     }
 }
 
@@ -87,9 +81,7 @@ impl Ground {
     fn seeds(self) -> u64 {
         match self {
             Replicas => 100,
-            Single => 24,
-            Lease => 1_500,
-            Whole => 1_000,
+            Cluster => CLUSTER_SEEDS,
             Directed(_) => 1,
         }
     }
@@ -97,9 +89,7 @@ impl Ground {
     fn live(self, seed: u64) {
         match self {
             Replicas => replicas::live(seed),
-            Single => single::lives(seed),
-            Lease => lease::lives(seed),
-            Whole => whole::lives(seed),
+            Cluster => cluster::lives(seed),
             Directed(scenario) => scenario(),
         }
     }
@@ -107,9 +97,7 @@ impl Ground {
     fn name(self) -> &'static str {
         match self {
             Replicas => "three replicas",
-            Single => "one coordinator",
-            Lease => "leases",
-            Whole => "whole runs",
+            Cluster => "cluster",
             Directed(_) => "directed",
         }
     }

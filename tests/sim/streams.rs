@@ -41,11 +41,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    pub fn open(&mut self) -> StreamNo {
-        self.open_between(0, 0)
-    }
-
-    pub fn open_between(&mut self, node: usize, worker: usize) -> StreamNo {
+    pub fn open(&mut self, node: usize, worker: usize) -> StreamNo {
         let number = self.number();
         let (leader_has_it, worker_has_it) = (true, true);
         let stream = Stream { leader_has_it, worker_has_it, node, worker, ..Stream::default() };

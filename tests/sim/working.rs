@@ -28,8 +28,6 @@ pub struct Worker {
     /// The stream that its shell has open.
     pub stream: Option<StreamNo>,
     pub executor: Executor,
-    /// It has a state directory: records and processes outlive its daemon.
-    pub keeps: bool,
     /// It never comes back.
     pub is_gone: bool,
     /// Tells the lives of two hosts with one name apart.
@@ -38,7 +36,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(number: usize, cpu_millis: u32, keeps: bool) -> Self {
+    pub fn new(number: usize, cpu_millis: u32) -> Self {
         let mut worker = Worker {
             id: WorkerId(100 + number as u128),
             cpu_millis,
@@ -46,7 +44,6 @@ impl Worker {
             agent: None,
             stream: None,
             executor: Executor::default(),
-            keeps,
             is_gone: false,
             salt: 0,
             inputs: Vec::new(),
@@ -87,19 +84,7 @@ impl Worker {
         self.agent = Some(self.agent_of_found());
     }
 
-    /// What its stream was, so that the other end can be told.
-    pub fn dies(&mut self) -> Option<StreamNo> {
-        self.agent = None;
-        self.inputs.clear();
-        if self.keeps {
-            self.executor.daemon_dies();
-        } else {
-            self.executor.all_dies();
-        }
-        self.stream.take()
-    }
-
-    /// Of its host, some die with it.
+    /// Of its host, some die with it. What its stream was, so that the other end can be told.
     pub fn dies_of(&mut self, death: Death, random: &mut Random) -> Option<StreamNo> {
         self.agent = None;
         self.inputs.clear();
@@ -121,7 +106,7 @@ impl Worker {
 
     /// A copy of its directory comes to life elsewhere: the same name and number.
     pub fn clone_of(other: &Worker, salt: u64) -> Self {
-        let mut twin = Worker::new(0, other.cpu_millis, true);
+        let mut twin = Worker::new(0, other.cpu_millis);
         (twin.id, twin.salt) = (other.id, salt);
         let nonce = other.incarnation.nonce ^ salt;
         twin.incarnation = Incarnation { number: other.incarnation.number, nonce };

@@ -70,7 +70,9 @@ impl Embedded {
             Opening::Resume => OpenLog::read(&place.directory)?,
         };
         let identity = identity(&log);
-        // Before any thread of ours: the supervisor is this program again, small.
+        let (cpus, incarnation) = (identity.cpu_millis / 1_000, identity.incarnation.number);
+        tracing::debug!(?opening, cpus, incarnation, "its cluster opens");
+        // The supervisor is this program again, small, however much this one holds.
         let config = Config::in_place(place.directory.clone(), place.project.clone());
         let waker = handle.clone();
         let wake = move || {
@@ -225,7 +227,6 @@ fn store_directory(directory: &Path) -> PathBuf {
 /// A worker's id is born with the log that it lives beside; each start is a new incarnation, and
 /// its term is durable together with its hello.
 fn identity(log: &OpenLog) -> Identity {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     Identity {
         worker: WorkerId(log.owner.storage.0),
         incarnation: Incarnation {
@@ -233,9 +234,15 @@ fn identity(log: &OpenLog) -> Identity {
             nonce: u64::from(std::process::id()),
         },
         name: "local".to_owned(),
-        cpu_millis: u32::try_from(cpus.saturating_mul(1_000)).unwrap_or(u32::MAX),
+        cpu_millis: cpu_millis(),
         labels: Vec::new(),
     }
+}
+
+/// What the worker of a local run offers.
+pub fn cpu_millis() -> u32 {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cpus.saturating_mul(1_000)).unwrap_or(u32::MAX)
 }
 
 /// Everything that goes to the driver's thread.

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use dagmar_common::ids::{LogIndex, ReplicaId, StreamNo};
 use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_coordinator_core::State;
+use dagmar_coordinator_core::ask::Begun;
 use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
+use dagmar_coordinator_core::leader::Leader;
 use dagmar_coordinator_core::stored::Frozen;
 use dagmar_replica::durable::Incoherent;
 use dagmar_replica::gate::Gate;
@@ -260,6 +262,16 @@ impl<T, L> Member<T, L> {
         !self.intake.is_empty()
     }
 
+    /// What waits to be proposed, in the order in which it came.
+    pub fn proposals(&self) -> impl Iterator<Item = &Command> {
+        self.intake.commands()
+    }
+
+    /// The leader that it has become, if it leads: to be looked at.
+    pub fn leader(&self) -> Option<&Leader> {
+        self.leading.as_ref().map(Leading::leader)
+    }
+
     pub fn leads(&self) -> bool {
         self.leading.is_some()
     }
@@ -283,6 +295,11 @@ impl<T, L> Member<T, L> {
 
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What runs, of all that is leased: a leader alone has heard of it.
+    pub fn begun(&self) -> Begun {
+        self.leading.as_ref().map(Leading::begun).unwrap_or_default()
     }
 
     /// What the entry that was just [applied](Output::Applied) led to: its replies by command.

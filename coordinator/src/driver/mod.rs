@@ -159,9 +159,12 @@ impl<L: Links> Driver<L> {
                 let (meta, bytes) = snapshots.ended(snapshotted);
                 member.snapshot_saved(meta, bytes);
             }
+            Input::Stop => {
+                tracing::debug!("the driver is asked to stop");
+                self.stopping = true;
+            }
             Input::Broken(why) => return Err(DriverError::Disk(why)),
             Input::Wake => {}
-            Input::Stop => self.stopping = true,
         }
         Ok(())
     }
@@ -169,8 +172,13 @@ impl<L: Links> Driver<L> {
     fn perform(&mut self, output: Output<Sender<Reply>, Look>) -> Result<(), DriverError> {
         let Parts { member, disk, snapshots, links, .. } = &mut self.parts;
         match output {
-            Output::Persist(persist) => disk.persist(persist),
-            Output::Applied(_) => {
+            Output::Persist(persist) => {
+                tracing::debug!(token = ?persist.token, "a write goes to the disk");
+                disk.persist(persist);
+            }
+            Output::Applied(entry) => {
+                let effects = member.effects().len();
+                tracing::debug!(index = %entry.position.index, effects, "an entry is applied");
                 for effect in member.effects() {
                     if let Effect::Event(event) = effect {
                         self.watchers.tell(event);
@@ -178,9 +186,16 @@ impl<L: Links> Driver<L> {
                 }
             }
             Output::Reply { ticket, reply } => reply_to(&ticket, reply),
-            Output::Look(look) => look(member.state()),
-            Output::BornReady { stream, session } => links.born_ready(stream, session),
-            Output::ToWorker { stream, message } => links.send(stream, message),
+            Output::Look(look) => look(member.state(), &|| member.begun()),
+            Output::BornReady { stream, session } => {
+                tracing::debug!(stream = stream.0, session = session.0, "its worker is ready");
+                links.born_ready(stream, session);
+            }
+            Output::ToWorker { stream, message } => {
+                let (number, what) = (message.number, message.message.name());
+                tracing::debug!(stream = stream.0, number, what, "to a worker");
+                links.send(stream, message);
+            }
             Output::CloseWorker { stream, why } => {
                 tracing::info!(stream = stream.0, ?why, "a worker's stream is closed");
                 links.close(stream);
@@ -188,16 +203,20 @@ impl<L: Links> Driver<L> {
             Output::Hear => {
                 links.exchange(&mut self.arrived).map_err(DriverError::Links)?;
                 for (stream, what) in self.arrived.drain(..) {
+                    tracing::debug!(stream = stream.0, what = what.name(), "from a worker");
                     member.from_stream(stream, what);
                 }
             }
-            Output::SnapshotDue(meta) => snapshots.begin(member.freeze(), meta),
+            Output::SnapshotDue(meta) => {
+                tracing::debug!(index = %meta.index, "a snapshot begins");
+                snapshots.begin(member.freeze(), meta);
+            }
             Output::TruncateBefore(index) => disk.truncate_before(index),
             Output::Halt(why) => return Err(DriverError::Halted(why)),
             // Whoever follows a local run archives it, and proposes nothing.
             Output::Archive { .. } => {}
             // This replica is alone: it leads from its start to its end, and has no peers.
-            Output::Standing(_) => {}
+            Output::Standing(standing) => tracing::debug!(?standing, "a new standing"),
             Output::ToPeer(_) | Output::Installed(_) | Output::Refused(_) => {}
         }
         Ok(())

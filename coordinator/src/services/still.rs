@@ -12,7 +12,7 @@ use dagmar_common::record::follow::{
 };
 use dagmar_common::record::{RunSummary, Submission};
 use dagmar_coordinator_core::State;
-use dagmar_coordinator_core::ask::{self, RunView};
+use dagmar_coordinator_core::ask::{self, Begun, RunView};
 use dagmar_coordinator_core::effect::Applied;
 use dagmar_replica::LogEntry;
 
@@ -26,6 +26,8 @@ use crate::underway;
 pub struct Still {
     /// Locked for as long as a question takes; freezing needs it whole.
     state: Mutex<State>,
+    /// What its worker had begun, as far as that was written down.
+    begun: Begun,
     logs: Arc<dyn Logs>,
 }
 
@@ -35,6 +37,7 @@ impl Still {
     pub fn replay(
         mut state: State,
         log: Vec<LogEntry>,
+        begun: Begun,
         logs: Arc<dyn Logs>,
     ) -> Result<Self, Problem> {
         let mut applied = Applied::default();
@@ -53,12 +56,13 @@ impl Still {
             let _mark = underway::applying(position.index);
             state.apply(position, batch, &mut applied);
         }
-        Ok(Still { state: Mutex::new(state), logs })
+        Ok(Still { state: Mutex::new(state), begun, logs })
     }
 
     fn look<T>(&self, run: &RunId, look: impl FnOnce(&RunView<'_>) -> T) -> Result<T, Problem> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.find_run(run).map(|view| look(&view)).ok_or_else(|| no_such_run(run))
+        let view = state.find_run(run).ok_or_else(|| no_such_run(run))?;
+        Ok(look(&view.with(&self.begun)))
     }
 }
 
@@ -74,14 +78,14 @@ impl Runs for Still {
 
     fn list(&self) -> Result<Vec<RunSummary>, Problem> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(state.runs().map(|view| summary(&view)).collect())
+        Ok(state.runs().map(|view| summary(&view.with(&self.begun))).collect())
     }
 
     fn story(&self, run: &RunId) -> Result<Story, Problem> {
         let (record, graph) =
             self.look(run, |view| (view.record(), Bytes::from(encode(view.graph()))))?;
         let frozen = self.state.lock().unwrap_or_else(PoisonError::into_inner).freeze();
-        let entries = entries(frozen.into_state(), run.clone())?;
+        let entries = entries(frozen.into_state(), Some(self.begun.clone()), run.clone())?;
         Ok(Story { record, graph, entries })
     }
 
@@ -111,7 +115,7 @@ impl Runs for Still {
     fn why(&self, run: &RunId, path: Option<&str>) -> Result<Vec<Reason>, Problem> {
         let number = self.look(run, |view| view.number())?;
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let reasons = ask::why(&state, number, path);
+        let reasons = ask::why(&state, &self.begun, number, path);
         Ok(why::sentences(path, reasons, state.log_time(), Pace::AtRest))
     }
 }

@@ -52,7 +52,7 @@ impl Book {
             batch,
             applied: Applied::default(),
         };
-        let worker = Worker::new(0, 1_000, true).introduction(Span::from_secs(60));
+        let worker = Worker::new(0, 1_000).introduction(Span::from_secs(60));
         let born_ready = Some(Default::default());
         let hello = dagmar_coordinator_core::command::WorkerHello { born_ready, ..worker };
         book.apply(vec![Command::LeaderUp, Command::Hello(hello)]);
@@ -112,14 +112,14 @@ impl Book {
     }
 
     fn end(&mut self, fence: Fence, ending: Ending) {
-        let worker = Worker::new(0, 1_000, true).id;
+        let worker = Worker::new(0, 1_000).id;
         let outcomes = vec![outcome(fence, ending, BootTime(1))];
         self.apply(vec![Command::Outcomes { worker, outcomes }]);
     }
 
     /// An entry that records the outcome, whatever the state made of it.
     fn answers_falsely(&mut self, fence: Fence, ending: Ending) {
-        let worker = Worker::new(0, 1_000, true).id;
+        let worker = Worker::new(0, 1_000).id;
         let outcomes = vec![outcome(fence, ending, BootTime(1))];
         let batch =
             Batch { commands: vec![Command::Outcomes { worker, outcomes }], ..self.batch.clone() };
@@ -432,7 +432,7 @@ fn an_entry_that_was_full_and_is_empty_elsewhere() {
 fn check_stop(book: Book, lives_later: u64) {
     let mut air = Air::new(Vec::new(), Random::new(1));
     let fence = book.state.leases_of(Default::default()).next().expect("it is leased");
-    let mut worker = Worker::new(0, 1_000, true);
+    let mut worker = Worker::new(0, 1_000);
     worker.incarnation.number += lives_later;
     air.witness = book.witness;
     air.stopped(worker.id, worker.incarnation, fence, Stop::NotLeased);

@@ -43,3 +43,14 @@ fn a_calm_that_does_not_come_to_its_end() {
     world.deaf = true;
     world.live(Span::from_secs(10));
 }
+
+#[test]
+#[should_panic(expected = "a stream ended in the calm")]
+fn a_calm_in_which_a_worker_falls_asleep() {
+    let mut world = World::new(1);
+    world.live(Span::from_secs(10));
+    world.stays_quiet(|world| {
+        let until = world.air.now + Span::from_secs(60);
+        world.stations.iter_mut().for_each(|station| station.paused_until = until);
+    });
+}

@@ -4,11 +4,13 @@ use dagmar_common::ids::{ReplicaId, RunNo};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Command;
-use dagmar_coordinator_core::stored::Frozen;
+use dagmar_coordinator_core::effect::Effect;
+use dagmar_coordinator_core::leader::Leader;
+use dagmar_coordinator_core::stored::{self, Frozen};
 use dagmar_member::{Entry, Halt, Member, MemberConfig, Now, Output};
 use dagmar_replica::{
-    Change, ChangeError, Membership, Outgoing, Proposed, ReplicaConfig, Role, SnapshotMeta,
-    Standing,
+    Change, ChangeError, Membership, Outgoing, Persist, Proposed, ReplicaConfig, Role,
+    SnapshotMeta, Standing,
 };
 
 use super::air::Air;
@@ -18,6 +20,7 @@ use super::machine::Machine;
 use super::network::{Answer, Asked, Life, Parcel, Place};
 use super::witness::check;
 use crate::disk::{Chunks, Crash, Progress};
+use crate::manners::Manners;
 
 /// So long without a word a worker is given up.
 pub const LOST_AFTER: Span = Span::from_secs(60);
@@ -37,6 +40,8 @@ pub struct Host {
     archiving: Vec<(BootTime, RunNo)>,
     /// A snapshot that is on its way to this disk, and the message that brought it.
     receiving: Option<(Life, Vec<u8>)>,
+    /// Of the leader that it is, if it leads.
+    manners: Manners,
 }
 
 impl Host {
@@ -59,8 +64,15 @@ impl Host {
         if here.is_alone {
             member.campaign();
         }
-        let (archiving, receiving) = (Vec::new(), None);
-        let mut host = Host { member, life, is_up: false, busy: Span(0), archiving, receiving };
+        let mut host = Host {
+            member,
+            life,
+            is_up: false,
+            busy: Span(0),
+            archiving: Vec::new(),
+            receiving: None,
+            manners: Manners::default(),
+        };
         host.turn(here, air)?;
         Ok(host)
     }
@@ -96,6 +108,11 @@ impl Host {
 
     pub fn transfer(&mut self, to: ReplicaId) {
         self.member.transfer(to);
+    }
+
+    /// Somebody asks who waits for no answer.
+    pub fn propose(&mut self, command: Command) {
+        self.member.propose(command, None);
     }
 
     /// In the time of the world.
@@ -179,9 +196,11 @@ impl Host {
     pub fn turn(&mut self, here: &mut Machine, air: &mut Air) -> Result<(), Died> {
         self.busy = Span(0);
         self.write_records(air);
+        self.looks();
         for _ in 0..OUTPUTS_MAX {
             let now = self.clocks(here, air);
             let Some(output) = self.member.next_output(now) else {
+                self.manners.turned(self.member.state());
                 here.paused_until = here.paused_until.max(air.now + self.busy);
                 return Ok(());
             };
@@ -200,6 +219,7 @@ impl Host {
             }
             Output::Persist(persist) => {
                 passes(here, Point::BeforeWrite)?;
+                self.writes(&persist);
                 here.disk.persist(persist, air.now, &mut air.random);
             }
             Output::Applied(entry) => {
@@ -218,11 +238,14 @@ impl Host {
             }
             output @ (Output::BornReady { .. }
             | Output::ToWorker { .. }
-            | Output::CloseWorker { .. }) => return speak(output, here, air),
+            | Output::CloseWorker { .. }) => return self.speak(output, here, air),
             Output::Hear => {
                 self.member.check();
+                self.manners.turned(self.member.state());
+                self.looks();
                 here.inner_turn(air);
                 for (stream, what) in here.arrived.drain(..) {
+                    self.manners.heard(stream, &what);
                     self.member.from_stream(stream, what);
                 }
             }
@@ -275,7 +298,55 @@ impl Host {
         air.note(|| format!("n{} {standing:?}", here.place));
         air.told.reigns += u64::from(standing.role == Role::Leader);
         self.is_up = false;
+        self.manners = Manners::default();
         here.leaves_all(Span(0), air);
+    }
+
+    /// What is under way in the name of the leader that this is: its judge remembers it.
+    fn looks(&mut self) {
+        let Some(leader) = self.member.leader() else { return };
+        self.manners.rounds = leader.rounds();
+        self.manners.looks(self.member.proposals());
+    }
+
+    fn writes(&mut self, persist: &Persist) {
+        if !self.leads() {
+            return;
+        }
+        let term = self.member.standing().term;
+        for entry in persist.entries.iter().filter(|entry| entry.term == term) {
+            if let Ok(batch) = stored::decode_batch(&entry.data) {
+                self.manners.writes(entry.index, &batch);
+            }
+        }
+        self.looks();
+    }
+
+    /// What concerns workers.
+    fn speak(&mut self, output: Wanted, here: &mut Machine, air: &mut Air) -> Result<(), Died> {
+        self.manners.rounds = self.member.leader().map_or((0, 0), Leader::rounds);
+        match output {
+            Output::BornReady { stream, session } => {
+                if let Some(inner) = &here.inner {
+                    self.manners.born_ready(stream, inner.id, session);
+                }
+                here.connected(stream, Some(session), air);
+            }
+            Output::ToWorker { stream, message } => {
+                self.manners.says(stream, &message.message, self.member.state());
+                here.fuse.passes(Point::BeforeMessage)?;
+                here.send(stream, message, air);
+            }
+            Output::CloseWorker { stream, why } => {
+                air.note(|| format!("n{} closes stream {stream}: {why:?}", here.place));
+                self.manners.closed(stream);
+                air.judge.leader_closed(why);
+                air.told.endings += 1;
+                here.close(stream, air);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn sends(&mut self, message: Outgoing, here: &Machine, air: &mut Air) {
@@ -303,9 +374,20 @@ impl Host {
         self.is_up |= self.leads()
             && entry.bytes.is_some()
             && entry.position.term == self.member.standing().term;
+        self.manners.is_up = self.is_up;
+        self.manners.applied(index);
+        self.looks();
         let (replies, effects) = (self.member.replies(), self.member.effects());
         if let Some(batch) = air.witness.applied(entry, replies, effects) {
+            air.witness.time_is(self.member.state().log_time(), air.now);
             air.judge.applied(&crate::judge::Entry { batch: &batch, effects });
+            for effect in effects {
+                if let Effect::Start { worker, fence } = effect
+                    && let Some(start) = self.member.state().start_message(*worker, *fence)
+                {
+                    air.judge.granted(&start);
+                }
+            }
             if let Some(bytes) = &entry.bytes {
                 air.history.mix(air.now, bytes);
             }
@@ -350,25 +432,6 @@ impl Host {
             self.report(from, false, air);
         }
     }
-}
-
-/// What concerns workers.
-fn speak(output: Wanted, here: &mut Machine, air: &mut Air) -> Result<(), Died> {
-    match output {
-        Output::BornReady { stream, session } => here.connected(stream, Some(session), air),
-        Output::ToWorker { stream, message } => {
-            here.fuse.passes(Point::BeforeMessage)?;
-            here.send(stream, message, air);
-        }
-        Output::CloseWorker { stream, why } => {
-            air.note(|| format!("n{} closes stream {stream}: {why:?}", here.place));
-            air.judge.leader_closed(why);
-            air.told.endings += 1;
-            here.close(stream, air);
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 fn restore(chunks: &Chunks) -> State {

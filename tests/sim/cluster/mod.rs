@@ -20,6 +20,11 @@ mod weather;
 mod witness;
 mod world;
 
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{panic, thread};
+
 use dagmar_common::time::Span;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -44,30 +49,54 @@ fn life(seed: u64, is_loud: bool) -> World {
     world
 }
 
+#[cfg(dagmar_mutants)]
+pub fn lives(seed: u64) {
+    life(seed, false);
+}
+
 /// A seed that fails says how it is lived again.
-fn told_life(seed: u64) -> World {
-    match std::panic::catch_unwind(|| life(seed, false)) {
-        Ok(world) => world,
-        Err(why) => {
-            println!(
-                "seed {seed} fails; `DAGMAR_SEED={seed} cargo test -p dagmar-tests --test sim \
-                 cluster::one_life -- --nocapture` tells its history"
-            );
-            std::panic::resume_unwind(why);
-        }
+fn told_life(seed: u64) -> thread::Result<World> {
+    let lived = panic::catch_unwind(|| life(seed, false));
+    if lived.is_err() {
+        println!(
+            "seed {seed} fails; `DAGMAR_SEED={seed} cargo test -p dagmar-tests --test sim \
+             cluster::one_life -- --nocapture` tells its history"
+        );
     }
+    lived
+}
+
+/// All of them, on as many threads as there are processors: each life is its seed's alone.
+fn live_all(seeds: Range<u64>) -> Sum {
+    let (next, sum) = (AtomicU64::new(seeds.start), Mutex::new(Sum::default()));
+    let walk = || {
+        while let seed = next.fetch_add(1, Ordering::Relaxed)
+            && seed < seeds.end
+        {
+            let began = processor_seconds();
+            let world = told_life(seed).unwrap_or_else(|why| {
+                next.store(seeds.end, Ordering::Relaxed);
+                panic::resume_unwind(why);
+            });
+            let took = processor_seconds() - began;
+            sum.lock().expect("nobody panics with it").add(&world, took);
+        }
+    };
+    thread::scope(|scope| {
+        let walkers = thread::available_parallelism().map_or(1, usize::from);
+        (0..walkers).for_each(|_| {
+            scope.spawn(walk);
+        });
+    });
+    sum.into_inner().expect("nobody panics with it")
 }
 
 #[test]
 fn many_lives() {
     let seeds = number_from("DAGMAR_SEEDS").unwrap_or(SEEDS);
     let first = number_from("DAGMAR_FIRST_SEED").unwrap_or(0);
-    let began = processor_seconds();
-    let mut sum = Sum::default();
-    for seed in first..first + seeds {
-        sum.add(&told_life(seed));
-    }
-    sum.tell(seeds, processor_seconds() - began);
+    let sum = live_all(first..first + seeds);
+    sum.tell(seeds);
     if seeds >= SEEDS {
         sum.saw_everything(seeds);
     }
@@ -75,6 +104,8 @@ fn many_lives() {
 
 #[derive(Default)]
 struct Sum {
+    /// Of a processor, in seconds.
+    took: f64,
     time: u64,
     faults: u64,
     crashes: u64,
@@ -85,6 +116,8 @@ struct Sum {
     halts: u64,
     clones: u64,
     replaced: u64,
+    drained: u64,
+    removed: u64,
     rejoined: u64,
     refused: u64,
     saves: u64,
@@ -103,7 +136,8 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, world: &World) {
+    fn add(&mut self, world: &World, took: f64) {
+        self.took += took;
         let World { air, served, nodes, .. } = world;
         let told = &air.told;
         self.time += told.time.0;
@@ -116,6 +150,8 @@ impl Sum {
         self.halts += told.halts;
         self.clones += told.clones;
         self.replaced += world.operator.replaced;
+        self.drained += world.operator.drained;
+        self.removed += world.operator.removed;
         self.rejoined += told.rejoined;
         self.refused += told.refused;
         self.saves += told.saves;
@@ -136,15 +172,18 @@ impl Sum {
         }
     }
 
-    fn tell(&self, seeds: u64, took: f64) {
+    fn tell(&self, seeds: u64) {
         let Sum { faults, crashes, swaps, partitions, halts, clones, rejoined, .. } = self;
         let Sum { reigns, installs, saves, refused, .. } = self;
         let Sum { commands, repeated, hashed, records, outcomes, .. } = self;
         let Sum { answers, looks, staged, redirects, seen, .. } = self;
         let (hours, seconds) = (self.time as f64 / 3.6e9, self.time as f64 / 1e6);
-        let speed = seconds / took;
         println!(
-            "{seeds} seeds, {hours:.2} simulated hours, {speed:.0} of them an hour of one core"
+            "-- {seeds} seeds, {hours:.2} simulated hours, {:.0} x real time per core, {:.1} \
+             commands a second, a fault every {:.1} s",
+            seconds / self.took,
+            *commands as f64 / seconds,
+            seconds / *faults as f64
         );
         println!(
             "{faults} faults: {crashes} crashes, {partitions} partitions, {swaps} swaps, {halts} \
@@ -152,8 +191,9 @@ impl Sum {
         );
         println!(
             "{reigns} leaderships, {saves} snapshots written, {installs} sent and installed, \
-             {} replicas replaced, {refused} messages of replicas refused",
-            self.replaced
+             {} replicas replaced, {refused} messages of replicas refused; {} workers drained, {} \
+             removed",
+            self.replaced, self.drained, self.removed
         );
         println!(
             "{answers} requests answered, {staged} of them staged, {redirects} sent on to the \
@@ -164,11 +204,6 @@ impl Sum {
              run once; {repeated} entries held against the witness's, {hashed} whole states",
             self.ran_once
         );
-        println!(
-            "{:.1} commands a second; a fault every {:.1} s",
-            *commands as f64 / seconds,
-            seconds / *faults as f64
-        );
         for (point, deaths) in POINTS.iter().zip(self.deaths) {
             println!("{deaths:>8} deaths at {point:?}");
         }
@@ -177,8 +212,9 @@ impl Sum {
     /// What never happened was never tested.
     fn saw_everything(&self, seeds: u64) {
         assert!(self.records > seeds, "the weather is too bad for work");
-        let rare =
-            [self.halts, self.staged, self.installs, self.clones, self.rejoined, self.replaced];
+        let replicas = [self.halts, self.staged, self.installs, self.replaced];
+        let workers = [self.clones, self.rejoined, self.drained, self.removed];
+        let rare = [replicas, workers].concat();
         assert!(rare.iter().all(|times| *times > 0), "{rare:?}");
         for (point, deaths) in POINTS.iter().zip(self.deaths) {
             assert!(deaths > 0 || seeds < ALL_POINTS_SEEDS, "nobody died at {point:?}");
@@ -199,7 +235,7 @@ fn processor_seconds() -> f64 {
 #[test]
 fn seeds_that_once_found_something() {
     for (seed, _) in kept::CLUSTER {
-        told_life(seed);
+        told_life(seed).unwrap_or_else(|why| panic::resume_unwind(why));
     }
 }
 

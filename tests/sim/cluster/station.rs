@@ -88,7 +88,7 @@ impl Station {
         let is_reached = !cut(here, there) && !cut(there, here);
         let node = &mut nodes[at];
         if node.leads() && !node.is_paused(air.now) && is_reached {
-            let stream = air.streams.open_between(at, self.place);
+            let stream = air.streams.open(at, self.place);
             air.note(|| format!("w{} opens stream {stream} to n{at}", self.place));
             self.worker.connected(stream, None);
             node.stream_brings(stream, dagmar_member::FromStream::Opened, air.now);

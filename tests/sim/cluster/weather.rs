@@ -5,6 +5,7 @@ use dagmar_common::time::{BootTime, Span};
 use super::fuse::{Died, POINTS, Point};
 use super::machine::HANGS;
 use super::network::Place;
+use super::operator::Want;
 use super::station::Station;
 use super::world::World;
 use crate::disk::{Crash, Moment};
@@ -49,9 +50,13 @@ pub enum Fault {
     StreamsBreak,
     /// A worker's directory is copied, and the copy comes to life.
     Clone,
+    /// A worker is drained, or is to work again.
+    Drain,
+    /// A worker is removed: it joins again under another name.
+    Remove,
 }
 
-const KINDS: [Fault; 15] = [
+const KINDS: [Fault; 17] = [
     Fault::Crash,
     Fault::Blackout,
     Fault::Straggler,
@@ -67,6 +72,8 @@ const KINDS: [Fault; 15] = [
     Fault::WorkerPauses,
     Fault::StreamsBreak,
     Fault::Clone,
+    Fault::Drain,
+    Fault::Remove,
 ];
 
 /// How often each kind of fault happens, for one seed: one that never pauses sees what others
@@ -162,6 +169,13 @@ impl World {
                 }
             }
             Fault::Clone => self.clone_worker(station),
+            Fault::Drain => {
+                let (is_on, worker) = (random.chance(1, 2), self.stations[station].worker.id);
+                self.operator.wants(worker, Want::Drains(is_on), now);
+            }
+            Fault::Remove => {
+                self.operator.wants(self.stations[station].worker.id, Want::Removed, now);
+            }
         }
     }
 
@@ -277,7 +291,8 @@ impl World {
 }
 
 fn is_of_workers(fault: Fault) -> bool {
-    matches!(fault, Fault::WorkerDies | Fault::WorkerPauses | Fault::StreamsBreak | Fault::Clone)
+    use Fault::{Clone, Drain, Remove, StreamsBreak, WorkerDies, WorkerPauses};
+    matches!(fault, WorkerDies | WorkerPauses | StreamsBreak | Clone | Drain | Remove)
 }
 
 fn pause_span(random: &mut Random) -> Span {

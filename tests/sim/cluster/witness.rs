@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use dagmar_common::ids::{Digest, Fence, LogIndex};
+use dagmar_common::time::{BootTime, LogTime};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Batch;
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 use dagmar_coordinator_core::stored::{self, Frozen};
 use dagmar_member::Entry;
 use dagmar_replica::durable::BOOTSTRAP;
+
+use crate::manners::Readiness;
 
 /// Entries from one look at all of the state to the next; it costs more than they do.
 const CHECKED_EVERY: u64 = 64;
@@ -32,6 +35,8 @@ pub struct Witness {
     last: LogIndex,
     hashes: BTreeMap<LogIndex, Digest>,
     last_fence: Fence,
+    last_time: LogTime,
+    readiness: Readiness,
     /// Every check after every entry.
     pub looks_closely: bool,
     pub commands: u64,
@@ -48,6 +53,8 @@ impl Default for Witness {
             last: BOOTSTRAP.0,
             hashes: BTreeMap::new(),
             last_fence: Fence(0),
+            last_time: LogTime(0),
+            readiness: Readiness::default(),
             looks_closely: false,
             commands: 0,
             repeated: 0,
@@ -87,7 +94,9 @@ impl Witness {
             .map(|bytes| stored::decode_batch(bytes).expect("what was committed can be read"));
         if let Some(batch) = &batch {
             self.commands += batch.commands.len() as u64;
+            self.readiness.looks(&self.shadow);
             self.shadow.apply(entry.position, batch.clone(), &mut applied);
+            self.readiness.applied(batch, &applied.effects, &self.shadow);
             self.fences_grow(&applied.effects);
         }
         if self.looks_closely || index.0.is_multiple_of(CHECKED_EVERY) {
@@ -109,6 +118,14 @@ impl Witness {
                 self.last_fence = *fence;
             }
         }
+    }
+
+    /// Log time is elapsed time: it never goes back, and never runs faster than the world's, which
+    /// is older than any log, on the fastest of clocks.
+    pub fn time_is(&mut self, at: LogTime, now: BootTime) {
+        assert!(at >= self.last_time, "log time went back from {:?} to {at:?}", self.last_time);
+        assert!(at.0 <= now.0 + now.0 / 100, "log time is {at:?} at {now:?} of the world");
+        self.last_time = at;
     }
 
     /// Whether whole states are compared behind this entry.
@@ -154,4 +171,23 @@ pub fn check(state: &State) {
 
 fn hash(state: &Frozen) -> Digest {
     state.write(&mut |_| Ok(())).expect("nothing is written anywhere")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "log time went back")]
+    fn a_log_time_that_goes_back() {
+        let mut witness = Witness::default();
+        witness.time_is(LogTime(7), BootTime(9));
+        witness.time_is(LogTime(6), BootTime(9));
+    }
+
+    #[test]
+    #[should_panic(expected = "of the world")]
+    fn a_log_time_that_runs_ahead() {
+        Witness::default().time_is(LogTime(1_011), BootTime(1_000));
+    }
 }

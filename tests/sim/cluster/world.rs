@@ -50,7 +50,7 @@ impl World {
         let millis: &[&[u64]] = &[&[1, 20, 400, 3_000, 8_000], &[1, 5, 20, 100], &[20, 400]];
         let habits = Habits { millis: random.pick(millis), writes: &WRITTEN };
         let worker = |number: usize, random: &mut Random| {
-            let mut worker = Worker::new(number, random.pick(&[2_000, 4_000]), true);
+            let mut worker = Worker::new(number, random.pick(&[2_000, 4_000]));
             worker.executor.habits = habits;
             worker
         };
@@ -105,7 +105,7 @@ impl World {
             self.step();
         }
         if self.air.random.chance(1, 4) {
-            self.stays_quiet();
+            self.stays_quiet(|_| {});
         }
         self.air.told.time = Span(self.air.now.0 - begins.0);
         self.air.told.saves = self.nodes.iter().map(|node| node.machine.disk.saves).sum();
@@ -113,9 +113,10 @@ impl World {
     }
 
     /// With nothing to do heartbeats agree, and nobody ends a stream.
-    fn stays_quiet(&mut self) {
+    pub fn stays_quiet(&mut self, disturb: impl FnOnce(&mut World)) {
         // What the weather had delayed for too long has shown after so long.
         self.pass(LEADER_SILENT_AFTER);
+        disturb(self);
         let endings = self.air.told.endings;
         self.pass(LEADER_SILENT_AFTER);
         assert_eq!(self.air.told.endings, endings, "a stream ended in the calm");
@@ -271,6 +272,7 @@ impl World {
         let now = self.air.now;
         self.air.note(|| "-- faults stop --".into());
         self.air.network.heal();
+        self.operator.calm_down(now);
         for node in &mut self.nodes {
             node.machine.fuse.put_out();
             node.machine.disk.slow = Span(0);

@@ -25,7 +25,7 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let agent = Agent::new(Worker::new(0, 4_000, true).identity());
+        let agent = Agent::new(Worker::new(0, 4_000).identity());
         let mut site = Site { agent, now: BootTime(1_000_000), received: 0, done: Vec::new() };
         site.turn(Input::Connected { stream: STREAM, born_ready: None });
         let answer = HelloAnswer { session: Session(1), verdicts: Vec::new() };
@@ -69,7 +69,7 @@ impl Site {
 /// Of one trial, whatever the fence.
 fn start(care: Care) -> Start {
     let mut desk = Desk::new();
-    desk.greets(Worker::new(0, 1_000, false).id, 1, Vec::new());
+    desk.greets(Worker::new(0, 1_000).id, 1, Vec::new());
     let granted = desk.submits(care);
     let (worker, fence) = granted[0];
     desk.state.start_message(worker, fence).expect("it is leased")

@@ -11,7 +11,7 @@ use crate::working::Worker;
 #[test]
 pub fn its_batch_is_dropped() {
     let (mut state, mut applied) = (State::new(), Applied::default());
-    let hello = Worker::new(0, 1_000, false).introduction(Span::from_secs(60));
+    let hello = Worker::new(0, 1_000).introduction(Span::from_secs(60));
     let batch = Batch {
         term: Term(1),
         at: LogTime(500),

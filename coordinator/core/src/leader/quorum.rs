@@ -78,6 +78,11 @@ impl Rounds {
         }
     }
 
+    /// How many were begun, and how many of them are settled.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.begun, self.settled)
+    }
+
     /// That round was confirmed, and what was committed by then is applied here.
     pub fn is_settled(&self, round: u64) -> bool {
         self.settled >= round

@@ -7,7 +7,8 @@ use crate::state::State;
 
 impl State {
     /// Asks the fullest worker for the latest that it was granted ahead, as much as the worker
-    /// with most room could run. It reserves nothing, and one batch is under way per worker.
+    /// with most room could run. It reserves nothing, and one batch is under way per worker. Room
+    /// that waits for another class is no room: what comes back would be granted ahead again.
     pub(crate) fn recall(&mut self, out: &mut Applied) {
         let reign = self.reign;
         let numbered = || (0..).map(WorkerNo).zip(&self.workers.rows);
@@ -23,7 +24,8 @@ impl State {
             return;
         };
         let idle = numbered().filter(|(no, row)| {
-            *no != from && row.ahead == 0 && row.takes_work(reign) && row.free() > 0
+            let is_idle = row.ahead == 0 && row.free() > 0 && row.reserved_for.is_none();
+            *no != from && is_idle && row.takes_work(reign)
         });
         let Some((_, to)) = idle.max_by_key(|(no, row)| (row.free(), std::cmp::Reverse(*no)))
         else {
