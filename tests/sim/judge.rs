@@ -6,8 +6,9 @@ use std::sync::Arc;
 use dagmar_common::ids::{Fence, RunId, RunNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome, Start, ToWorker};
 use dagmar_common::limits::CRASH_LIMIT;
+use dagmar_common::record::NodeStatus;
 use dagmar_coordinator_core::command::{Batch, Command};
-use dagmar_coordinator_core::effect::Effect;
+use dagmar_coordinator_core::effect::{Effect, Event};
 use dagmar_coordinator_core::leader::Closing;
 use dagmar_worker_core::Leaving;
 
@@ -36,6 +37,8 @@ pub struct Judge {
     run_ids: BTreeMap<RunNo, RunId>,
     /// Cancelled or gone: their trials may end without an outcome.
     stopped: BTreeSet<RunId>,
+    /// As well, where their time was up: some of their nodes were cancelled.
+    cancelled: BTreeSet<RunNo>,
     pub outcomes: u64,
 }
 
@@ -70,6 +73,7 @@ impl Judge {
         let latest = self.latest.iter().find(|(_, latest)| **latest == fence);
         let Some((attempt, _)) = latest else { return };
         let is_stopped = self.run_ids.get(&attempt.0).is_none_or(|run| self.stopped.contains(run));
+        let is_stopped = is_stopped || self.cancelled.contains(&attempt.0);
         let is_recorded = self.recorded.contains_key(attempt);
         assert!(is_stopped || is_recorded, "the outcome of {attempt:?} under {fence} is refused");
     }
@@ -99,6 +103,9 @@ impl Judge {
                 Effect::Refused { fence, .. } => {
                     answers.insert(*fence, false);
                     self.answered.insert(*fence);
+                }
+                Effect::Event(Event::Node { run, status: NodeStatus::Cancelled, .. }) => {
+                    self.cancelled.insert(*run);
                 }
                 _ => {}
             }

@@ -231,13 +231,16 @@ impl World {
     }
 
     fn worker_dies(&mut self, station: usize) {
-        let deaths = [Death::Daemon, Death::Daemon, Death::Supervisor, Death::Power];
-        let death = self.air.random.pick(&deaths);
-        let station = &mut self.stations[station];
-        match self.air.random.below(3) {
-            0 => station.dies(death, &mut self.air),
-            1 => station.doomed = Some((Doom::Asked, death)),
-            _ => station.doomed = Some((Doom::Exclusive, death)),
+        let (air, station) = (&mut self.air, &mut self.stations[station]);
+        let deaths = [Death::Daemon, Death::Supervisor, Death::Daemon, Death::Power];
+        match air.random.below(3) {
+            0 => {
+                let death = air.random.pick(&deaths);
+                station.dies(death, air);
+            }
+            1 => station.doomed = Some((Doom::Asked, air.random.pick(&deaths))),
+            // Without power nothing exclusive is left to go on.
+            _ => station.doomed = Some((Doom::Exclusive, air.random.pick(&deaths[..2]))),
         }
     }
 
