@@ -127,10 +127,6 @@ struct OutcomeRestV1 {
     last_lines: String,
 }
 
-/// Names and values, not copied on the way: a list of a million items may be among them.
-#[derive(Encode, BorrowDecode)]
-struct ParametersV1<'a>(Vec<(&'a str, &'a str)>);
-
 /// One entry in its envelope, appended to `out`.
 pub fn encode_batch(batch: &Batch, out: &mut Vec<u8>) {
     seal(Kind::Batch, &BatchV1::from(batch), out);
@@ -141,30 +137,13 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, StoredError> {
     Ok(batch.into())
 }
 
-/// Initial values as a submission carries them, sorted by name.
-pub fn encode_parameters(parameters: &[(Arc<str>, Value)]) -> Vec<u8> {
-    let pairs = parameters.iter().map(|(name, value)| (&**name, value.spelled()));
-    let texts = parameters.iter().flat_map(|(name, value)| [&**name, value.spelled()]);
-    let lengths = texts.map(|text| text.len() + LENGTH_BYTES_MAX);
-    let mut out = Vec::with_capacity(LENGTH_BYTES_MAX + lengths.sum::<usize>());
-    write(&ParametersV1(pairs.collect()), &mut out);
-    out
-}
-
-pub fn decode_parameters(bytes: &[u8]) -> Result<Vec<(Arc<str>, Value)>, StoredError> {
-    let ParametersV1(pairs) = read(bytes)?;
-    Ok(pairs.into_iter().map(|(name, value)| (name.into(), Value::from_spelled(value))).collect())
-}
-
-/// What a number takes at most.
-const LENGTH_BYTES_MAX: usize = 9;
 const CONFIG: Configuration = config::standard();
 /// A length is believed as far as what is read can hold: of few bytes little is set aside.
 const FEW_BYTES: usize = 64 << 10;
 const FEW_DECODED_BYTES_MAX: usize = 256 * FEW_BYTES;
 const DECODED_BYTES_MAX: usize = 1 << 30;
 
-fn write(form: &impl Encode, out: &mut Vec<u8>) {
+pub(super) fn write(form: &impl Encode, out: &mut Vec<u8>) {
     // Writing into a vector fails only for types that none of the forms holds.
     if let Err(error) = bincode::encode_into_std_write(form, out, CONFIG) {
         unreachable!("a stored form that cannot be written: {error}")
@@ -177,7 +156,7 @@ fn seal(kind: Kind, form: &impl Encode, out: &mut Vec<u8>) {
     envelope::seal_into(kind, VERSION, &body, out);
 }
 
-fn read<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, StoredError> {
+pub(super) fn read<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, StoredError> {
     let decoded = match bytes.len() {
         0..=FEW_BYTES => {
             bincode::borrow_decode_from_slice(bytes, CONFIG.with_limit::<FEW_DECODED_BYTES_MAX>())
