@@ -3,8 +3,6 @@
 //! Fences stand as differences to the one before and times as differences to the entry's label, so
 //! that the outcome of a small trial takes some 12 bytes.
 
-use std::sync::Arc;
-
 use bincode::config::{self, Configuration};
 use bincode::{BorrowDecode, Decode, Encode};
 use dagmar_common::envelope::{self, Kind};
