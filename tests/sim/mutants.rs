@@ -25,7 +25,7 @@ enum Ground {
     Directed(fn()),
 }
 
-const CLUSTER_SEEDS: u64 = 60;
+const CLUSTER_SEEDS: u64 = 200;
 
 use Ground::{Cluster, Directed, Replicas};
 
@@ -61,6 +61,7 @@ fn grounds(mutant: Mutant) -> &'static [Ground] {
             &[Directed(agents::a_newer_fence_waits_for_the_process_of_the_older)]
         }
         Mutant::OurKillIsAnOutcome => &[Directed(agents::its_own_kill_is_no_outcome)],
+        Mutant::KilledWasNotStarted => &[Directed(agents::its_own_kill_is_no_outcome)],
         Mutant::DeadlineFromAnswer => {
             &[Directed(agents::a_deadline_counts_from_when_the_heartbeat_was_sent)]
         }

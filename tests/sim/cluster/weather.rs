@@ -94,7 +94,7 @@ impl Climate {
         // Crashes, of workers too, and partitions are what this is about.
         weights[0] = weights[0].max(3);
         weights[8] = weights[8].max(1);
-        weights[11] = weights[11].max(1);
+        weights[11] = random.pick(&[1, 2, 4, 8]);
         let every = Span::from_millis(random.pick(&[1_500, 3_000, 6_000, 10_000]));
         Climate { weights, every, may_hang_at: BootTime(0) }
     }
@@ -233,7 +233,7 @@ impl World {
     fn worker_dies(&mut self, station: usize) {
         let (air, station) = (&mut self.air, &mut self.stations[station]);
         let deaths = [Death::Daemon, Death::Supervisor, Death::Daemon, Death::Power];
-        match air.random.below(3) {
+        match air.random.below(4) {
             0 => {
                 let death = air.random.pick(&deaths);
                 station.dies(death, air);

@@ -66,7 +66,7 @@ impl World {
         });
         let stations = stations.collect();
         let clients = 2 + random.below(3);
-        let pace = random.pick(&[40, 80, 160, 240]);
+        let pace = random.pick(&[30, 60, 120, 240]);
         let climate = Climate::draw(&mut random);
         World {
             air: Air::new(voters, random),
