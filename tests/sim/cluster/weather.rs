@@ -159,6 +159,13 @@ impl World {
                 hosts.for_each(|host| host.transfer(to));
             }
             Fault::Replace => self.operator.replace(node, now),
+            of_workers => self.worker_fault(of_workers, station),
+        }
+    }
+
+    fn worker_fault(&mut self, fault: Fault, station: usize) {
+        let (now, random) = (self.air.now, &mut self.air.random);
+        match fault {
             Fault::WorkerDies => self.worker_dies(station),
             Fault::WorkerPauses => {
                 let station = &mut self.stations[station];
@@ -187,6 +194,7 @@ impl World {
             Fault::Remove => {
                 self.operator.wants(self.stations[station].worker.id, Want::Removed, now);
             }
+            of_nodes => unreachable!("{of_nodes:?} is no fault of a worker"),
         }
     }
 
