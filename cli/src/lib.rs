@@ -71,11 +71,14 @@ fn color_of_problems(color: ColorChoice, as_json: bool) -> ColorChoice {
     if as_json { ColorChoice::Never } else { color }
 }
 
+/// What libraries say at such a level is asked for by their names.
+const OTHERS: &str = "h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn";
+
 /// What happens inside, for whoever asks with DAGMAR_LOG; else nothing is set up at all.
 fn log_to_stderr() {
     let Ok(filter) = std::env::var("DAGMAR_LOG") else { return };
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(format!("{OTHERS},{filter}")))
         .with_writer(std::io::stderr);
     subscriber.init();
 }

@@ -22,24 +22,35 @@ pub struct House;
 impl Wiring for House {
     fn compile(&self, source: &PipelineSource) -> Result<Compiled, Findings> {
         let told = |diagnostics: &Diagnostics| findings(diagnostics, source.with_color);
-        let text = read_file(&source.file).map_err(|faults| told(&faults))?;
-        let compiled = dagmar_pipeline::compile(&source.file.display().to_string(), &text);
-        let Some(graph) = compiled.graph else { return Err(told(&compiled.diagnostics)) };
-        let file = match &source.parameters_file {
-            None => None,
-            Some(path) => {
-                let text = read_file(path).map_err(|faults| told(&faults))?;
-                Some((path.display().to_string(), text))
+        // Whatever is wrong with one of the files, all that can be said of the other is said too.
+        let mut diagnostics = Diagnostics::default();
+        let mut read = |path: &Path| match read_file(path) {
+            Ok(text) => Some((path.display().to_string(), text)),
+            Err(faults) => {
+                diagnostics = std::mem::take(&mut diagnostics).and(faults);
+                None
             }
         };
+        let text = read(&source.file);
+        let file = source.parameters_file.as_deref().and_then(&mut read);
+        let Some((name, text)) = text else { return Err(told(&diagnostics)) };
+        let compiled = dagmar_pipeline::compile_for(&name, &text, source.cpu_millis);
         let given = Given {
             file: file.as_ref().map(|(name, text)| (name.as_str(), text.as_str())),
             environment: &source.environment,
             arguments: &source.arguments,
         };
-        let initial = initial_values(&graph, &compiled.parameter_places, &given);
-        let diagnostics = compiled.diagnostics.and(initial.diagnostics);
-        let Some(parameters) = initial.values else { return Err(told(&diagnostics)) };
+        // Of values that cannot be read nobody knows which are missing.
+        let are_read = source.parameters_file.is_none() || file.is_some();
+        let declared = compiled.declarations.filter(|_| are_read);
+        let initial = declared.map(|declared| initial_values(&declared, &given));
+        let diagnostics = diagnostics.and(compiled.diagnostics);
+        let (values, faults) = initial.map(|it| (it.values, it.diagnostics)).unwrap_or_default();
+        let diagnostics = diagnostics.and(faults);
+        let is_sound = !diagnostics.has_errors();
+        let (Some(graph), Some(parameters), true) = (compiled.graph, values, is_sound) else {
+            return Err(told(&diagnostics));
+        };
         Ok(Compiled {
             name: graph.name.clone(),
             step_count: graph.step_count(),

@@ -72,6 +72,8 @@ pub struct PipelineSource {
     pub arguments: Vec<String>,
     /// `*_PRM_*`: names and texts.
     pub environment: Vec<(String, String)>,
+    /// Of the worker that is to run it; None: it is not to run now.
+    pub cpu_millis: Option<u32>,
     pub with_color: bool,
 }
 

@@ -121,7 +121,7 @@ pub const OUTCOMES_HELD_FOR: Span = Span::from_millis(10);
 pub const OUTCOMES_HELD_MAX: usize = 64;
 /// How many times its capacity a worker hands to its supervisor beyond it, where a trial begins
 /// the moment its cpus are free; what is handed over is recalled no more.
-pub const HANDED_AHEAD: u32 = 4;
+pub const HANDED_AHEAD: u32 = 12;
 /// Outcomes in one message of a stream; more go into the next message.
 pub const OUTCOMES_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Between TERM and KILL.

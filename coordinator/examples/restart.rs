@@ -16,6 +16,7 @@ use dagmar_common::lease::{Ending, Outcome};
 use dagmar_common::limits::STAGE_CHUNK_BYTES;
 use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
+use dagmar_coordinator::replay::{self, Ahead};
 use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Owner, SnapshotStore, Store};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{
@@ -49,20 +50,19 @@ fn measure(directory: &Path) -> anyhow::Result<()> {
         let (begun, processor) = (Instant::now(), cpu());
         let opened = LocalStore::open(directory)?;
         let opening = begun.elapsed();
-        let mut chunks = Vec::new();
-        opened.snapshots.load(&opened.recovered.base, &mut |chunk| {
-            chunks.push(chunk.to_vec());
-            Ok(())
-        })?;
-        let mut state = State::restore(chunks)?;
+        let Recovered { base, mut entries, .. } = opened.recovered;
+        let mut state = replay::restore(&opened.snapshots, &base)?;
         let restored = begun.elapsed();
         let (mut out, mut bytes) = (Applied::default(), 0);
-        for entry in opened.recovered.entries {
-            if entry.index > state.last_applied() && bytes < LOG_BYTES {
+        entries.retain(|entry| entry.index > state.last_applied());
+        entries.retain(|entry| {
+            bytes < LOG_BYTES && {
                 bytes += entry.data.len();
-                let batch = stored::decode_batch(&entry.data)?;
-                state.apply(Position { index: entry.index, term: entry.term }, batch, &mut out);
+                true
             }
+        });
+        for (position, batch) in Ahead::of(&entries, state.last_applied())? {
+            state.apply(position, batch?, &mut out);
         }
         anyhow::ensure!(bytes >= LOG_BYTES, "{bytes} bytes of log behind the snapshot");
         let whole = begun.elapsed();
@@ -78,9 +78,9 @@ fn measure(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// On a processor, by this thread: the machine may be busy.
+/// On a processor, by all threads: the machine may be busy.
 fn cpu() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
+    let now = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 

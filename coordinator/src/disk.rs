@@ -89,6 +89,7 @@ fn serve(log: Log, wanted: &Receiver<Order>, driver: &Handle) -> Result<(), Stor
                 } else if let Some(make) = make.take() {
                     store = Some(make(&persist)?);
                 }
+                tracing::debug!(token = ?persist.token, "a write is durable");
                 behind_since.get_or_insert_with(Instant::now);
                 answer(driver, persist.token);
             }

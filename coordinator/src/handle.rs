@@ -2,6 +2,7 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dagmar_coordinator_core::State;
+use dagmar_coordinator_core::ask::Begun;
 use dagmar_coordinator_core::command::Command;
 use dagmar_coordinator_core::effect::{Event, Reply};
 use dagmar_coordinator_core::stored::Frozen;
@@ -36,7 +37,7 @@ pub struct Proposal {
 pub type Answer = Option<Sender<Reply>>;
 
 /// Taken on the driver's thread.
-pub type Look = Box<dyn FnOnce(&State) + Send>;
+pub type Look = Box<dyn FnOnce(&State, &dyn Fn() -> Begun) + Send>;
 
 /// What a watcher wants to hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,26 +105,44 @@ impl Handle {
         T: Send + 'static,
         F: FnOnce(&State) -> T + Send + 'static,
     {
+        self.look(move |state, _| look(state))
+    }
+
+    /// The same, with what has begun of all that is leased.
+    pub fn read_with_begun<T, F>(&self, look: F) -> Result<T, Stopped>
+    where
+        T: Send + 'static,
+        F: FnOnce(&State, &Begun) -> T + Send + 'static,
+    {
+        self.look(move |state, begun| look(state, &begun()))
+    }
+
+    fn look<T, F>(&self, look: F) -> Result<T, Stopped>
+    where
+        T: Send + 'static,
+        F: FnOnce(&State, &dyn Fn() -> Begun) -> T + Send + 'static,
+    {
         let (answer, reply) = bounded(1);
-        let look = move |state: &State| {
+        let look = move |state: &State, begun: &dyn Fn() -> Begun| {
             // Whoever asked may have gone away meanwhile; then nobody wants the answer.
-            let _ = answer.send(look(state));
+            let _ = answer.send(look(state, begun));
         };
         self.send(Input::Read(Box::new(look)))?;
         reply.recv().map_err(|_| Stopped)
     }
 
-    /// The state as applied now, to be asked elsewhere for as long as it takes.
-    pub fn freeze(&self) -> Result<State, Stopped> {
+    /// The state as applied now, to be asked elsewhere for as long as it takes, and what has begun.
+    pub fn freeze(&self) -> Result<(State, Begun), Stopped> {
         // Behind a read, so that everything acknowledged before is in it.
-        self.read(|_| ())?;
+        let begun = self.read_with_begun(|_, begun| begun.clone())?;
         let (answer, frozen) = bounded(1);
         let take = move |frozen: Frozen| {
             // As with reads.
             let _ = answer.send(frozen);
         };
         self.send(Input::Freeze(Box::new(take)))?;
-        frozen.recv().map(Frozen::into_state).map_err(|_| Stopped)
+        let frozen = frozen.recv().map_err(|_| Stopped)?;
+        Ok((frozen.into_state(), begun))
     }
 
     /// Events from now on.

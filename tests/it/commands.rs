@@ -133,13 +133,13 @@ fn an_interrupted_run_says_so_and_how_it_goes_on() {
             assert!(all.contains(part), "{arguments:?}: no {part:?} in {all}");
         }
     };
-    check(&["ls"], 0, &["i    ⏸ interrupted  -  ", "dagmar resume i"]);
+    check(&["ls"], 0, &["i    ⏸ interrupted  -  ", "pipeline.yaml", "dagmar resume i"]);
     check(&["ls", "-o", "json"], 0, &["\"counts\": null", "\"INTERRUPTED\""]);
-    check(&["show", "i"], 0, &["⏸ interrupted", "go on  dagmar resume i"]);
+    check(&["show", "i"], 0, &["1 interrupted, 1 waiting", "talk   ⏸ interrupted", "go on"]);
     check(&["logs", "i"], 0, &["talk | first line\n"]);
     check(&["logs", "i/talk"], 0, &["first line\n"]);
     check(&["why", "i"], 0, &["attempt 1 was interrupted", "dagmar resume i"]);
-    check(&["why", "i/after"], 0, &["it waits for talk, which is running"]);
+    check(&["why", "i/after"], 0, &["it waits for talk, which was interrupted"]);
     check(&["cancel", "i"], 1, &["E0303", "dagmar resume i"]);
     check(&["logs", "i/nobody"], 7, &["i has no step nobody", "try: dagmar show i"]);
     check(&["why", "i/nobody"], 7, &["i has no step nobody"]);

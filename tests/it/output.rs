@@ -140,6 +140,11 @@ fn what_a_killed_owner_had_kept_is_shown_before_and_after_it_goes_on() {
     let logs = room.dagmar(&["logs", "r/a"]);
     assert_eq!((logs.out.as_str(), logs.code), ("a begins\n", Some(0)));
     assert!(logs.err.contains("warning: a: cut off"), "{}", logs.err);
+    let length = |record: &serde_json::Value| {
+        record["steps"]["a"]["attempts"][0]["log"]["length"].as_u64().unwrap_or(0)
+    };
+    let so_far = room.record("r").expect("it is interrupted");
+    assert!(length(&so_far) > 0, "{so_far:#}");
     room.write("go", "");
     assert_eq!(room.dagmar(&["resume", "r"]).code, Some(0));
     let record = room.record("r").expect("it has ended");
@@ -151,4 +156,8 @@ fn what_a_killed_owner_had_kept_is_shown_before_and_after_it_goes_on() {
     assert!(attempts[0]["log"]["length"].as_u64() > Some(0), "{attempts:#}");
     let logs = room.dagmar(&["logs", "r/a"]);
     assert_eq!(logs.out, "a begins\na begins\na ends\n");
+    let named = room.dagmar(&["logs", "r/a:1"]);
+    assert_eq!(named.out, "a begins\na ends\n", "what counts, not what was lost");
+    let shown = room.dagmar(&["show", "r/a:1", "-o", "json"]);
+    assert!(!shown.out.contains("LOST"), "{}", shown.out);
 }

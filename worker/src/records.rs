@@ -30,6 +30,9 @@ const TICKS_PER_SECOND: u128 = 100;
 const START_SLACK_TICKS: u64 = 100;
 const UUID_BYTES: usize = 36;
 
+/// Where in a worker's directory they lie.
+pub const FILE: &str = "records";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Record {
     Opened { boot: String, mark: String },

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use dagmar_supervisor::family;
 use dagmar_supervisor::protocol::{Event, Frames, Held, OnClose, Request, RequestBatch};
 use rustix::process::WaitOptions;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// How long processes of a supervisor that died are looked for, killed and waited for.
 const SWEEP_WITHIN: Duration = Duration::from_secs(5);
@@ -98,6 +98,7 @@ impl Supervisor {
             .stdout(tie.listener()?)
             .stderr(Stdio::null())
             .spawn()?;
+        debug!(pid = child.id(), "a supervisor is started");
         let hello = tie.hello(&mark, cpu_millis);
         let supervisor = Supervisor::over(
             ours,

@@ -33,14 +33,16 @@ fn span(time: libc::timeval) -> Duration {
 }
 
 /// Resident memory of this process once what its allocator keeps for later is given back: what
-/// grows from here on is grown, not found again.
+/// grows from here on is grown, not found again, and the most of it counts from here.
 pub fn resident_trimmed() -> u64 {
     // SAFETY: it takes no pointer and may be called at any time.
     unsafe { libc::malloc_trim(0) };
+    // Where the kernel does not forget it, what came before counts too.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
     resident().0
 }
 
-/// Resident memory of this process and the most it ever was, in bytes.
+/// Resident memory of this process and the most it was, in bytes.
 pub fn resident() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = |key: &str| {

@@ -116,7 +116,13 @@ fn map(kind: NodeKind, tasks: u32) -> Parts {
         index_as: None,
         max_parallel: None,
     };
-    let items: Vec<String> = (0..tasks).map(|number| number.to_string()).collect();
-    let items = Value::from_spelled(format!("[{}]", items.join(", ")));
+    // One text from the start: what is measured later is not to find room that this left.
+    let mut items = "[".to_owned();
+    for number in 0..tasks {
+        let between = if number == 0 { "" } else { ", " };
+        items.extend([between, &number.to_string()]);
+    }
+    items.push(']');
+    let items = Value::from_spelled(items);
     (vec![root.finish(), body.finish()], vec![Composite { mode }], vec![(ITEMS.into(), items)])
 }

@@ -81,7 +81,7 @@ fn row_of_live(project: &Project, run: &RunId) -> RunSummary {
     RunSummary {
         run_id: run.clone(),
         tag: String::new(),
-        pipeline: String::new(),
+        pipeline: live::pipeline(project, run),
         generation: 0,
         graph: Digest::default(),
         status: RunStatus::Running,
@@ -154,7 +154,7 @@ fn open(
     }
     match standing {
         Some(Standing::Owned(owner)) => {
-            let client = Arc::new(Client::connect(owner)?);
+            let client = Arc::new(Client::connect(run, owner)?);
             Ok(Found { code: git::remembered(&live_dir)?, ..found(client) })
         }
         Some(Standing::Interrupted) => {

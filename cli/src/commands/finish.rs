@@ -33,6 +33,7 @@ pub fn archive_run(
     let extras =
         Extras { pipeline: &pipeline, code: git::remembered(live.dir())?, logs: &live.logs() };
     let manifest = archive::write(project, story, extras)?;
+    tracing::debug!(run = %live.run(), "its archive is durable");
     let summary = RunSummary::of(&manifest.record, &pipeline);
     index::append(project, &summary)?;
     let mut failures = Failures::default();

@@ -20,6 +20,9 @@ use super::{Session, ls};
 /// At most ten drawings a second.
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// After a longer pause we were stopped (Ctrl-Z), and what stands above the cursor is another's.
+const STOPPED_FOR: Duration = Duration::from_secs(1);
+
 /// How much a person wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loudness {
@@ -145,6 +148,15 @@ impl Drawing<'_> {
     }
 
     fn draw(&mut self) -> Result<(), Problem> {
+        let pause = self.last.elapsed();
+        self.last = Instant::now();
+        if pause > STOPPED_FOR {
+            self.lines = 0;
+        }
+        if !is_in_front() {
+            self.lines = 0;
+            return Ok(());
+        }
         let screen = &self.session.err;
         let most = progress::steps_that_fit(screen);
         let progress = self.runs.progress(self.run, most)?;
@@ -161,7 +173,12 @@ impl Drawing<'_> {
         // A terminal that went away is no reason to stop the run.
         let _ = std::io::stderr().write_all(text.as_bytes());
         self.lines = lines.len();
-        self.last = Instant::now();
         Ok(())
     }
+}
+
+/// The terminal is ours to draw on: a run that was sent to the background is silent until its end.
+fn is_in_front() -> bool {
+    let ours = rustix::process::getpgrp();
+    rustix::termios::tcgetpgrp(std::io::stderr()).is_ok_and(|front| front == ours)
 }

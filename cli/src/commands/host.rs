@@ -21,7 +21,7 @@ use crate::names;
 use crate::wiring::Opening;
 
 use super::follow::{self, Loudness};
-use super::{Session, finish, ls, signals, stdout};
+use super::{Session, finish, ls, own, signals, stdout};
 
 /// A host to whom nothing is submitted for so long was forgotten.
 const SUBMISSION_WITHIN: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub fn begin(
         return Err(died(&run).into());
     };
     let submission = Submission { run: run.clone(), ..submission };
-    Client::connect(&owner)?.submit(submission)?;
+    Client::connect(&run, &owner)?.submit(submission)?;
     let mut out = stdout();
     writeln!(out, "{run}")?;
     out.flush()?;
@@ -90,7 +90,7 @@ pub fn perform(session: &Session, arguments: &HostArguments) -> Done {
     let _ = rustix::process::setsid();
     let wanted = check_run_id(&arguments.run)?;
     let live = match arguments.generated {
-        false => super::run::claim(&session.project, Some(wanted))?,
+        false => own::claim(&session.project, Some(wanted))?,
         true => claim_like(session, &wanted)?,
     };
     let interrupts = signals::listen();
@@ -105,6 +105,7 @@ pub fn perform(session: &Session, arguments: &HostArguments) -> Done {
         live.remove()?;
         return Ok(Exit::Failed);
     };
+    own::note_pipeline(&live, &*engine.runs());
     let lived = match first {
         Change::Ended { status, .. } => Ok(status),
         _ => {
@@ -123,7 +124,7 @@ pub fn perform(session: &Session, arguments: &HostArguments) -> Done {
 fn claim_like(session: &Session, wanted: &RunId) -> Result<Live, Problem> {
     match Live::claim(&session.project, wanted)? {
         Some(live) => Ok(live),
-        None => super::run::claim(&session.project, None),
+        None => own::claim(&session.project, None),
     }
 }
 

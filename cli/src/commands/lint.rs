@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use dagmar_common::record::words;
+
 use crate::arguments::{LintArguments, Output};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
@@ -33,9 +35,8 @@ pub fn perform(session: &Session, arguments: &LintArguments) -> Done {
         }
         (Output::Table, steps) => {
             out.write_all(findings.rendered.as_bytes())?;
-            let steps = steps.unwrap_or(0);
-            let plural = if steps == 1 { "" } else { "s" };
-            writeln!(out, "{file}: {steps} step{plural}, no errors")?;
+            let steps = words::of_count(steps.unwrap_or(0) as u64, "step");
+            writeln!(out, "{file}: {steps}, no errors")?;
         }
     }
     out.flush()?;

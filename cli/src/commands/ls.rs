@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use dagmar_common::record::json::JsonWriter;
-use dagmar_common::record::{Counts, words};
+use dagmar_common::record::json::{JsonWriter, write_counts};
+use dagmar_common::record::words;
 use dagmar_common::time::WallTime;
 use dagmar_coordinator::services::Runs;
 
@@ -63,7 +63,8 @@ fn rows(session: &Session, known: &Known, most: usize) -> Vec<RunRow> {
             None | Some(Standing::Ended) => {}
             Some(Standing::Interrupted) => row.is_interrupted = true,
             Some(Standing::Owned(owner)) => {
-                let answer = Client::connect(owner).and_then(|client| client.list());
+                let answer =
+                    Client::connect(&summary.run_id, owner).and_then(|client| client.list());
                 match answer {
                     Ok(runs) => {
                         let own = runs.into_iter().find(|run| run.run_id == summary.run_id);
@@ -102,23 +103,12 @@ fn json(out: &mut impl Write, rows: &[RunRow]) -> std::io::Result<()> {
         }
         match is_interrupted {
             true => json.field("counts", "null")?,
-            false => counts(&mut json, &summary.counts)?,
+            false => write_counts(&mut json, &summary.counts)?,
         }
         json.end_object()?;
     }
     json.end_array()?;
     json.finish().map(|_| ())
-}
-
-fn counts<W: Write>(json: &mut JsonWriter<W>, counts: &Counts) -> std::io::Result<()> {
-    json.object_field("counts")?;
-    json.field("waiting", counts.waiting)?;
-    json.field("active", counts.active)?;
-    json.field("succeeded", counts.succeeded)?;
-    json.field("failed", counts.failed)?;
-    json.field("skipped", counts.skipped)?;
-    json.field("cancelled", counts.cancelled)?;
-    json.end_object()
 }
 
 pub fn now() -> WallTime {

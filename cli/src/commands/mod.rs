@@ -9,6 +9,7 @@ mod host;
 mod lint;
 mod logs;
 mod ls;
+mod own;
 mod resume;
 mod run;
 mod show;

@@ -1,6 +1,6 @@
 //! `dagmar resume`: an interrupted run goes on where it was, with what was submitted.
 
-use dagmar_common::ids::{Digest, RunId};
+use dagmar_common::ids::RunId;
 use dagmar_common::problem::{Code, Problem};
 
 use crate::arguments::ResumeArguments;
@@ -11,7 +11,7 @@ use crate::wiring::Opening;
 
 use super::find::{choose, taken_over};
 use super::follow::Loudness;
-use super::{Session, finish, run};
+use super::{Session, finish, own};
 
 pub fn perform(session: &Session, arguments: &ResumeArguments) -> Done {
     let reference = Reference::parse_run("resume", &arguments.run)?;
@@ -33,15 +33,7 @@ pub fn perform(session: &Session, arguments: &ResumeArguments) -> Done {
         return Err(taken_over(&run).into());
     };
     let loudness = Loudness::of(arguments.quiet, arguments.verbose);
-    run::live_through(session, live, Opening::Resume, None, loudness)
-}
-
-/// The file that a run was compiled from, if it reads otherwise now. A run never looks at it.
-pub fn changed_file(session: &Session, context: &serde_json::Value) -> Option<String> {
-    let file = context["pipeline_file"].as_str()?;
-    let then = context["pipeline_digest"].as_str()?;
-    let text = std::fs::read(session.project.root().join(file)).ok()?;
-    (Digest::of(&text).to_string() != then).then(|| file.to_owned())
+    own::live_through(session, live, Opening::Resume, None, loudness)
 }
 
 fn ended(run: &RunId) -> Problem {

@@ -1,36 +1,24 @@
-//! `dagmar run`: compile, claim a name, submit, follow, archive; or hand over to a host.
+//! `dagmar run`: compile, claim a name, and live through it; or hand over to a host.
 
-use std::io::Write;
-
-use crossbeam_channel::Receiver;
 use serde_json::{Value as Json, json};
 
 use dagmar_common::ids::RunId;
-use dagmar_common::problem::{Code, Problem};
-use dagmar_common::record::Submission;
-use dagmar_common::record::follow::Change;
+use dagmar_common::problem::Problem;
+use dagmar_common::record::{Submission, words};
 use dagmar_common::value::Value;
 
 use crate::arguments::RunArguments;
-use crate::exit::Exit;
 use crate::failure::{Done, Failure};
-use crate::local::live::Live;
-use crate::local::owner::OwnerSocket;
-use crate::local::{Project, check_run_id, git};
-use crate::names;
-use crate::render::progress;
+use crate::local::{check_run_id, embedded};
 use crate::render::text::escaped;
-use crate::wiring::{Compiled, Engine, Opening, PipelineSource};
+use crate::wiring::{Compiled, Opening, PipelineSource};
 
-use super::find::never_accepted;
-use super::follow::{self, Loudness};
-use super::{Session, cancel, finish, host, ls, signals, source, stdout};
-
-/// Suffixes that are tried for a generated name that is taken.
-const SUFFIXES_MAX: u32 = 1_000;
+use super::follow::Loudness;
+use super::{Session, cancel, finish, host, own, source};
 
 pub fn perform(session: &Session, arguments: &RunArguments) -> Done {
-    let source = source::of(session, arguments.file.as_deref(), &arguments.parameters)?;
+    let mut source = source::of(session, arguments.file.as_deref(), &arguments.parameters)?;
+    source.cpu_millis = Some(embedded::cpu_millis());
     let compiled = session.wires.compile(&source).map_err(Failure::Rejected)?;
     if !arguments.quiet && !compiled.warnings.rendered.is_empty() {
         session.hint(compiled.warnings.rendered.trim_end());
@@ -42,143 +30,22 @@ pub fn perform(session: &Session, arguments: &RunArguments) -> Done {
         return host::begin(session, asked, submission, arguments.quiet);
     }
     let loudness = Loudness::of(arguments.quiet, arguments.verbose);
-    let live = claim(&session.project, asked)?;
+    let live = own::claim(&session.project, asked)?;
     let head = head(live.run(), &source, &compiled);
     let submission = submission(&source, compiled, &arguments.tag)?;
     let submission = Submission { run: live.run().clone(), ..submission };
     if loudness == Loudness::Normal && session.err.is_live {
         session.hint(&head);
     }
-    live_through(session, live, Opening::New, Some(submission), loudness)
-}
-
-/// From an owned live directory to its end. `submission`: what a new run begins with.
-pub fn live_through(
-    session: &Session,
-    live: Live,
-    opening: Opening,
-    submission: Option<Submission>,
-    loudness: Loudness,
-) -> Done {
-    let interrupts = signals::listen();
-    let looking = git::begin(session.project.root(), ls::now());
-    let (engine, changes) = match begin(session, &live, opening, submission, loudness) {
-        Ok(begun) => begun,
-        Err(problem) => {
-            // One that was to go on stays as it was.
-            if opening == Opening::Resume {
-                return Err(problem.into());
-            }
-            // A run that never began leaves nothing; if it does, the next one here removes it.
-            let _ = live.remove();
-            return Err(problem.because("nothing was submitted").into());
-        }
-    };
-    let run = live.run().clone();
-    if opening == Opening::Resume && engine.runs().list()?.is_empty() {
-        engine.close();
-        return Err(never_accepted(live).into());
-    }
-    if opening == Opening::Resume && loudness != Loudness::Quiet {
-        let context = engine.runs().story(&run)?.record.context.to_json();
-        if let Some(file) = super::resume::changed_file(session, &context) {
-            session.hint(&format!("{file} has changed; {run} goes on with what was submitted"));
-        }
-    }
-    // Others may come from now on. The run does not need them: without a socket it goes on.
-    let socket = OwnerSocket::open(&live, engine.runs())
-        .inspect_err(|problem| session.hint(&format!("warning: {problem}")));
-    let followed = follow::until_end(session, &*engine, &run, &changes, &interrupts, loudness);
-    let ending = followed.and_then(|_| {
-        let archived = finish::archive_run(&session.project, &live, &*engine.runs(), looking);
-        archived.map_err(|problem| not_archived(&run, problem))
-    });
-    drop(socket);
-    engine.close();
-    // Without an archive the live directory is all there is: it stays, and can be resumed.
-    let ending = ending?;
-    live.remove()?;
-    tell(session, ending, loudness)
-}
-
-fn not_archived(run: &RunId, problem: Problem) -> Problem {
-    problem
-        .because(format!("{run} has ended, and nothing of it is lost: only its archive is missing"))
-        .try_this(format!("dagmar resume {run}    to write it; no step runs again"))
-}
-
-/// An engine with a run in it that nothing of was missed.
-fn begin(
-    session: &Session,
-    live: &Live,
-    opening: Opening,
-    submission: Option<Submission>,
-    loudness: Loudness,
-) -> Result<(Box<dyn Engine>, Receiver<Change>), Problem> {
-    let engine = session.wires.open(live, opening)?;
-    let begun = engine.follow(loudness.detail()).and_then(|changes| {
-        if let Some(submission) = submission {
-            engine.runs().submit(submission)?;
-        }
-        Ok(changes)
-    });
-    match begun {
-        Ok(changes) => Ok((engine, changes)),
-        Err(problem) => {
-            engine.close();
-            Err(problem)
-        }
-    }
-}
-
-fn tell(session: &Session, ending: finish::Ending, loudness: Loudness) -> Done {
-    let finish::Ending { summary, failures } = ending;
-    let mut out = stdout();
-    if loudness == Loudness::Quiet {
-        writeln!(out, "{}", summary.run_id)?;
-    } else {
-        writeln!(out, "{}", progress::end_line(&summary, &session.out))?;
-    }
-    // The run has its end, whoever reads or does not read about it.
-    let told = out.flush();
-    if loudness != Loudness::Quiet {
-        let lines = failures.lines(&summary, &session.err);
-        let look = (!lines.is_empty()).then(|| format!("  look   dagmar show {}", summary.run_id));
-        for line in lines.into_iter().chain(look) {
-            session.hint(&line);
-        }
-    }
-    let exit = Exit::of_run(summary.status);
-    match told {
-        Err(error) if exit == Exit::Success => Err(error.into()),
-        _ => Ok(exit),
-    }
+    own::live_through(session, live, Opening::New, Some(submission), loudness)
 }
 
 /// `hello-1  pipeline.yaml@3f9c1e  5 steps`
 fn head(run: &RunId, source: &PipelineSource, compiled: &Compiled) -> String {
     let file = escaped(&source.file.display().to_string());
     let graph = dagmar_common::graph::Graph::hash(&compiled.graph);
-    let steps = compiled.step_count;
-    format!("{run}  {file}@{graph:.6}  {steps} step{}", if steps == 1 { "" } else { "s" })
-}
-
-/// A directory of our own: under the name that was asked for, or under one that is free.
-pub fn claim(project: &Project, asked: Option<RunId>) -> Result<Live, Problem> {
-    if let Some(run) = asked {
-        return Live::claim(project, &run)?.ok_or_else(|| {
-            Problem::new(Code::RunIdTaken, format!("there is a run {run} already"))
-                .try_this(format!("dagmar show {run}    or another --run-id, or none"))
-        });
-    }
-    let run = names::generate();
-    for times in 0..SUFFIXES_MAX {
-        if let Some(live) = Live::claim(project, &names::with_suffix(&run, times))? {
-            return Ok(live);
-        }
-    }
-    Err(Problem::new(Code::RunIdTaken, format!("{run} and {SUFFIXES_MAX} names like it are taken"))
-        .try_this("dagmar run --run-id ID"))
+    let steps = words::of_count(compiled.step_count as u64, "step");
+    format!("{run}  {file}@{graph:.6}  {steps}")
 }
 
 /// Everything but the run id, which is known when a directory is claimed.

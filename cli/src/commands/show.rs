@@ -13,6 +13,7 @@ use crate::arguments::{Output, ShowArguments};
 use crate::exit::Exit;
 use crate::failure::{Done, Failure};
 use crate::local::ended::is_inside;
+use crate::local::{live, logs};
 use crate::render::failure::Failures;
 use crate::render::table::{self, Steps};
 
@@ -27,7 +28,7 @@ pub fn perform(session: &Session, arguments: &ShowArguments) -> Done {
     let answer = || {
         let found = find(session, &arguments.run)?;
         match arguments.output {
-            Output::Json => json(&found, &has_begun),
+            Output::Json => json(session, &found, &has_begun),
             Output::Table => tables(session, &found),
         }
     };
@@ -42,8 +43,12 @@ pub fn perform(session: &Session, arguments: &ShowArguments) -> Done {
 }
 
 /// Streams: nothing of the run is held but the way to where it is.
-fn json(found: &Found, has_begun: &Cell<bool>) -> Result<(), Failure> {
-    let story = found.runs.story(&found.run)?;
+fn json(session: &Session, found: &Found, has_begun: &Cell<bool>) -> Result<(), Failure> {
+    let mut story = found.runs.story(&found.run)?;
+    if found.is_interrupted {
+        let live = session.project.live().join(found.run.as_str());
+        story.entries = logs::located(story.entries, live.join(live::LOGS));
+    }
     let graph = decode(&story.graph).map_err(|error| {
         Problem::new(Code::Damaged, format!("the graph of {} cannot be read: {error}", found.run))
     })?;
@@ -71,7 +76,8 @@ fn tables(session: &Session, found: &Found) -> Result<(), Failure> {
         pipeline => pipeline,
     };
     let summary = RunSummary::of(&story.record, pipeline);
-    let (mut steps, mut failures) = (Steps::default(), Failures::default());
+    let mut steps = Steps::of(found.is_interrupted);
+    let mut failures = Failures::default();
     let mut asked = Asked::of(found);
     for entry in story.entries {
         asked.select(entry?, &mut |entry| {
@@ -121,7 +127,8 @@ impl<'a> Asked<'a> {
             let own = match &mut entry {
                 Entry::Node(node) => {
                     if let (true, Some(number)) = (*node.path == *asked, self.attempt) {
-                        node.attempts.retain(|attempt| attempt.number == number);
+                        let named = node.attempt(number).cloned();
+                        node.attempts = named.into_iter().collect();
                         self.has_attempt |= !node.attempts.is_empty();
                     }
                     node.path.clone()

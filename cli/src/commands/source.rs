@@ -23,6 +23,7 @@ pub fn of(
         parameters_file: parameters.params.clone(),
         arguments: parameters.param.clone(),
         environment: environment(),
+        cpu_millis: None,
         with_color: session.err.has_color,
     })
 }

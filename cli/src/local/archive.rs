@@ -266,7 +266,9 @@ fn damaged(path: &Path, error: &Unreadable) -> Problem {
     let home =
         path.ancestors().find(|one| one.parent().is_some_and(|up| up.ends_with(".dagmar/runs")));
     match (code, home) {
-        (Code::Newer, _) => problem.try_this("look with the program that wrote it, or a newer one"),
+        (Code::Newer, _) => problem
+            .because("a newer dagmar wrote it; it is left as it is")
+            .try_this("look with the program that wrote it, or a newer one"),
         (_, Some(home)) => problem
             .because("nothing of it is believed; other runs here are not touched")
             .try_this(format!("restore {} from a backup", home.display()))

@@ -14,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 use dagmar_common::ids::{RequestId, RunId};
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::{Change, Detail, LogPiece, LogQuestion, Progress, Reason};
-use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission};
+use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission, words};
 use dagmar_coordinator::services::{Runs, Story};
 use dagmar_proto::convert::{Malformed, from_status, id_bytes, submit_request};
 use dagmar_proto::v1;
@@ -30,17 +30,31 @@ const WAITING_MAX: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(2);
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
+/// An owner is asked for what it has in its memory: one that takes longer hangs.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// A graph of a million steps is checked meanwhile.
+const SUBMITTED_WITHIN: Duration = Duration::from_secs(300);
+
 /// A connection to the owner of a live run.
 pub struct Client {
     runtime: Arc<Runtime>,
     service: RunServiceClient<Channel>,
+    asked: Asked,
+}
+
+/// Who is asked about what, for whoever has to be told that there was no answer.
+#[derive(Clone)]
+struct Asked {
+    run: RunId,
+    pid: u32,
+    within: Duration,
 }
 
 impl Client {
-    pub fn connect(owner: &Owner) -> Result<Self, Problem> {
+    pub fn connect(run: &RunId, owner: &Owner) -> Result<Self, Problem> {
         if is_stopped(owner.pid) {
             let pid = owner.pid;
-            let message = format!("process {pid} works on the run, and is stopped (Ctrl-Z)");
+            let message = format!("process {pid} works on {run}, and is stopped (Ctrl-Z)");
             return Err(Problem::new(Code::Unreachable, message)
                 .try_this(format!("fg in its terminal, or kill -CONT {pid}")));
         }
@@ -49,6 +63,7 @@ impl Client {
         let runtime = runtime.map_err(|error| {
             Problem::new(Code::Internal, format!("no thread to connect from: {error}"))
         })?;
+        tracing::debug!(%run, pid = owner.pid, "its owner is asked");
         let start = Instant::now();
         loop {
             match runtime.block_on(connect(owner.socket.clone())) {
@@ -56,15 +71,15 @@ impl Client {
                     let service = RunServiceClient::new(channel)
                         .max_decoding_message_size(ANSWER_BYTES_MAX)
                         .max_encoding_message_size(ANSWER_BYTES_MAX * 2);
-                    return Ok(Client { runtime: Arc::new(runtime), service });
+                    let asked = Asked { run: run.clone(), pid: owner.pid, within: ANSWER_WITHIN };
+                    return Ok(Client { runtime: Arc::new(runtime), service, asked });
                 }
                 Err(error) if start.elapsed() > PATIENCE => {
                     let (pid, socket) = (owner.pid, owner.socket.display());
-                    let message =
-                        format!("process {pid} owns the run and does not answer: {error}");
+                    let message = format!("process {pid} owns {run} and does not answer: {error}");
                     return Err(Problem::new(Code::Unreachable, message)
                         .at(socket.to_string())
-                        .try_this(format!("kill {pid} if it hangs; then dagmar resume RUN")));
+                        .try_this(format!("kill {pid} if it hangs; then dagmar resume {run}")));
                 }
                 Err(_) => std::thread::sleep(BETWEEN_TRIES),
             }
@@ -75,7 +90,17 @@ impl Client {
         &self,
         question: impl FnOnce(RunServiceClient<Channel>) -> A,
     ) -> Result<M, Problem> {
-        let answer = self.runtime.block_on(question(self.service.clone()));
+        self.ask_within(self.asked.within, question)
+    }
+
+    fn ask_within<M, A: Future<Output = Result<tonic::Response<M>, tonic::Status>>>(
+        &self,
+        most: Duration,
+        question: impl FnOnce(RunServiceClient<Channel>) -> A,
+    ) -> Result<M, Problem> {
+        let question = question(self.service.clone());
+        let answer = self.runtime.block_on(async { tokio::time::timeout(most, question).await });
+        let answer = answer.map_err(|_| self.asked.no_answer(most))?;
         answer.map(tonic::Response::into_inner).map_err(|status| told(&status))
     }
 
@@ -110,6 +135,19 @@ impl Client {
     }
 }
 
+impl Asked {
+    fn no_answer(&self, within: Duration) -> Problem {
+        let Asked { run, pid, .. } = self;
+        let seconds = words::of_count(within.as_secs(), "second");
+        Problem::new(Code::Unreachable, format!("process {pid} owns {run} and does not answer"))
+            .because(format!("it took the question and said nothing for {seconds}"))
+            .try_this(format!("the same again, if the machine is only slow: dagmar show {run}"))
+            .try_this(format!(
+                "kill {pid} if it hangs, which interrupts the run: dagmar resume {run}"
+            ))
+    }
+}
+
 /// Its socket takes every question then, and answers none. Where there is no `/proc` nobody knows.
 fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -133,7 +171,9 @@ async fn connect(socket: PathBuf) -> Result<Channel, String> {
 impl Runs for Client {
     fn submit(&self, submission: Submission) -> Result<RunId, Problem> {
         let request = submit_request(submission);
-        let answer = self.ask(|mut service| async move { service.submit(request).await })?;
+        let submit =
+            |mut service: RunServiceClient<_>| async move { service.submit(request).await };
+        let answer = self.ask_within(SUBMITTED_WITHIN, submit)?;
         Ok(RunId::new(&answer.run_id))
     }
 
@@ -147,7 +187,8 @@ impl Runs for Client {
     fn story(&self, run: &RunId) -> Result<Story, Problem> {
         let request = v1::GetRunRequest { run_id: run.as_str().to_owned() };
         let stream = self.ask(|mut service| async move { service.get_run(request).await })?;
-        let mut parts = Parts { runtime: self.runtime.clone(), stream };
+        let asked = self.asked.clone();
+        let mut parts = Parts { runtime: self.runtime.clone(), asked, stream };
         let Some(v1::get_run_response::Part::Record(record)) = parts.next()? else {
             return Err(malformed(Malformed("record")));
         };
@@ -224,12 +265,15 @@ impl Runs for Client {
 /// The messages of one story, one after the other.
 struct Parts {
     runtime: Arc<Runtime>,
+    asked: Asked,
     stream: tonic::Streaming<v1::GetRunResponse>,
 }
 
 impl Parts {
     fn next(&mut self) -> Result<Option<v1::get_run_response::Part>, Problem> {
-        match self.runtime.block_on(self.stream.message()) {
+        let (within, message) = (self.asked.within, self.stream.message());
+        let message = self.runtime.block_on(async { tokio::time::timeout(within, message).await });
+        match message.map_err(|_| self.asked.no_answer(within))? {
             Ok(Some(message)) => match message.part {
                 Some(part) => Ok(Some(part)),
                 None => Err(malformed(Malformed("part"))),
@@ -254,4 +298,30 @@ fn told(status: &tonic::Status) -> Problem {
 fn malformed(fault: Malformed) -> Problem {
     Problem::new(Code::Newer, format!("the owner's answer cannot be read: {fault}"))
         .because("another version of dagmar may own the run; its owner.json names it")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::testing::Scratch;
+
+    #[test]
+    fn an_owner_that_takes_a_question_and_says_nothing_is_named() {
+        let scratch = Scratch::new();
+        let socket = scratch.path().join("owner.sock");
+        let _silent = UnixListener::bind(&socket).unwrap();
+        let (pid, started, version) = (std::process::id(), String::new(), String::new());
+        let owner = Owner { pid, socket, started, version };
+        let run = RunId::new("etl-7");
+        let mut client = Client::connect(&run, &owner).unwrap();
+        client.asked.within = Duration::from_millis(1);
+        for problem in [client.list().err(), client.story(&run).err()] {
+            let problem = problem.unwrap();
+            assert_eq!(problem.code, Code::Unreachable);
+            assert_eq!(problem.message, format!("process {pid} owns etl-7 and does not answer"));
+            assert!(problem.help[1].contains("dagmar resume etl-7"), "{:?}", problem.help);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dagmar_common::envelope::EnvelopeError;
 use dagmar_common::problem::{Code, Problem};
 use dagmar_coordinator::store::StoreError;
 
@@ -25,12 +26,7 @@ pub fn of_store(live_dir: &Path, error: &StoreError) -> Problem {
     match error {
         StoreError::Corrupt { what, path, .. } => of_log(live_dir, path, what),
         StoreError::NoLog { path } => of_log(live_dir, path, "the log that was here is gone"),
-        StoreError::Newer { what, path } => {
-            Problem::new(Code::Newer, format!("the log of {run} was written by a newer dagmar"))
-                .at(path.display().to_string())
-                .because(what)
-                .try_this("go on with the program that wrote it, or a newer one")
-        }
+        StoreError::Newer { what, path } => of_newer(&format!("the log of {run} was"), path, what),
         StoreError::Held { pid, .. } => {
             let who =
                 pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
@@ -51,7 +47,11 @@ pub fn of_store_directory(directory: &Path, why: impl Into<String>) -> Problem {
 
 /// What the worker noted of starts and ends cannot be believed. The log alone is enough to go on.
 pub fn of_records(live_dir: &Path, error: &std::io::Error) -> Problem {
-    let (run, path) = (name(live_dir), live_dir.join("records"));
+    let (run, path) = (name(live_dir), live_dir.join(dagmar_worker::records::FILE));
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<EnvelopeError>());
+    if let Some(newer @ EnvelopeError::Newer { .. }) = cause {
+        return of_newer(&format!("the worker's records of {run} were"), &path, newer);
+    }
     let word = shell_word(&path.display().to_string());
     let problem = Problem::new(Code::Damaged, format!("the worker's records of {run} are damaged"));
     problem
@@ -62,12 +62,23 @@ pub fn of_records(live_dir: &Path, error: &std::io::Error) -> Problem {
         .try_this("such steps run again then; what the log holds as ended does not")
 }
 
+fn of_newer(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Problem {
+    Problem::new(Code::Newer, format!("{what} written by a newer dagmar"))
+        .at(path.display().to_string())
+        .because(why.to_string())
+        .try_this("go on with the program that wrote it, or a newer one")
+}
+
 /// What one attempt wrote cannot be read in `directory`.
 pub fn of_output(directory: &Path, code: Code, error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(code, "some output cannot be read")
+    let problem = Problem::new(code, "some output cannot be read")
         .at(directory.display().to_string())
         .because(error.to_string())
-        .because("what other steps wrote stands on stdout; how each step ended: dagmar show RUN")
+        .because("what other steps wrote stands on stdout; how each step ended: dagmar show RUN");
+    match code {
+        Code::Newer => problem.try_this("look with the program that wrote it, or a newer one"),
+        _ => problem,
+    }
 }
 
 /// What to type to be rid of a directory for good.

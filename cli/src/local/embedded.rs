@@ -19,10 +19,9 @@ use dagmar_coordinator::disk::{Disk, Log};
 use dagmar_coordinator::driver::{Driver, DriverError, Parts, Snapshotting};
 use dagmar_coordinator::handle::{Handle, Input};
 use dagmar_coordinator::links::Links;
+use dagmar_coordinator::replay::{self, Ahead, RestoreFailure};
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
-use dagmar_coordinator::store::{
-    LocalSnapshots, LocalStore, Looked, Opened, Owner, SnapshotStore, Store,
-};
+use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Looked, Opened, Owner, Store};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::WorkerHello;
 use dagmar_member::{FromStream, Member, MemberConfig, SHELL_STREAMS_FROM, SnapshotRule};
@@ -71,7 +70,9 @@ impl Embedded {
             Opening::Resume => OpenLog::read(&place.directory)?,
         };
         let identity = identity(&log);
-        // Before any thread of ours: the supervisor is this program again, small.
+        let (cpus, incarnation) = (identity.cpu_millis / 1_000, identity.incarnation.number);
+        tracing::debug!(?opening, cpus, incarnation, "its cluster opens");
+        // The supervisor is this program again, small, however much this one holds.
         let config = Config::in_place(place.directory.clone(), place.project.clone());
         let waker = handle.clone();
         let wake = move || {
@@ -209,17 +210,13 @@ fn state_of(
     if !has_snapshot {
         return Ok(State::new());
     }
-    let mut chunks = Vec::new();
-    let mut keep = |chunk: &[u8]| {
-        chunks.push(chunk.to_vec());
-        Ok(())
-    };
-    let loaded = snapshots.load(&recovered.base, &mut keep);
-    loaded.map_err(|error| damage::of_store(directory, &error))?;
-    State::restore(chunks).map_err(|error| {
-        let base = recovered.base.index;
-        let why = format!("its snapshot at entry {base} cannot be read: {error}");
-        damage::of_log(directory, &store_directory(directory), why)
+    replay::restore(snapshots, &recovered.base).map_err(|failure| match failure {
+        RestoreFailure::Store(error) => damage::of_store(directory, &error),
+        RestoreFailure::State(error) => {
+            let base = recovered.base.index;
+            let why = format!("its snapshot at entry {base} cannot be read: {error}");
+            damage::of_log(directory, &store_directory(directory), why)
+        }
     })
 }
 
@@ -230,7 +227,6 @@ fn store_directory(directory: &Path) -> PathBuf {
 /// A worker's id is born with the log that it lives beside; each start is a new incarnation, and
 /// its term is durable together with its hello.
 fn identity(log: &OpenLog) -> Identity {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     Identity {
         worker: WorkerId(log.owner.storage.0),
         incarnation: Incarnation {
@@ -238,9 +234,15 @@ fn identity(log: &OpenLog) -> Identity {
             nonce: u64::from(std::process::id()),
         },
         name: "local".to_owned(),
-        cpu_millis: u32::try_from(cpus.saturating_mul(1_000)).unwrap_or(u32::MAX),
+        cpu_millis: cpu_millis(),
         labels: Vec::new(),
     }
+}
+
+/// What the worker of a local run offers.
+pub fn cpu_millis() -> u32 {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cpus.saturating_mul(1_000)).unwrap_or(u32::MAX)
 }
 
 /// Everything that goes to the driver's thread.
@@ -275,11 +277,16 @@ impl Work {
             within: Some(worker),
             snapshots: SnapshotRule::default(),
         };
+        let ahead = match recovered.entries.is_empty() {
+            true => None,
+            false => Some(Ahead::of(&recovered.entries, state.last_applied())),
+        };
+        let ahead = ahead.transpose().map_err(DriverError::Links)?;
         let member = Member::new(config, recovered, state, now)
             .map_err(|error| DriverError::Disk(error.to_string()))?;
         let disk = Disk::start(log, handle.clone()).map_err(DriverError::Links)?;
         let snapshots = Snapshotting::new(Box::new(snapshots), handle);
-        let parts = Parts { member, disk, snapshots, waits_for_first: is_new, links };
+        let parts = Parts { member, disk, snapshots, waits_for_first: is_new, ahead, links };
         Driver::new(parts, inputs).run()
     }
 }

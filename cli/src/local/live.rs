@@ -9,7 +9,7 @@ use dagmar_common::ids::RunId;
 use dagmar_common::problem::{Code, Problem};
 use dagmar_coordinator::store::LocalStore;
 
-use super::{Project, check_run_id, files, owner};
+use super::{Project, check_run_id, files, socket};
 
 /// A live run that this process owns. The lock goes with the value, or with the process.
 #[derive(Debug)]
@@ -109,19 +109,23 @@ impl Live {
     }
 
     pub fn socket(&self) -> Result<PathBuf, Problem> {
-        owner::socket_path(&self.dir)
+        socket::path_of(&self.dir)
+    }
+
+    /// For lists, which must be quick and do not read a log.
+    pub fn note_pipeline(&self, name: &str) -> Result<(), Problem> {
+        files::replace(&self.dir.join(PIPELINE), name.as_bytes())
     }
 
     /// The run's archive is durable: nothing of this is needed any more.
     pub fn remove(self) -> Result<(), Problem> {
         // Out of sight at once, so that nobody meets a run that is half removed.
-        let aside = self.dir.with_file_name(format!(".ended-{}", self.run));
+        let aside = self.dir.with_file_name(format!("{ENDED}{}", self.run));
         // Whoever died while removing an earlier run of this name left its rest there.
-        if aside.exists() {
-            fs::remove_dir_all(&aside).map_err(|e| Problem::storage("remove", &aside, &e))?;
-        }
-        let removed = fs::rename(&self.dir, &aside).and_then(|()| fs::remove_dir_all(&aside));
-        removed.map_err(|error| Problem::storage("remove", &self.dir, &error))
+        clear(&aside)?;
+        let renamed = fs::rename(&self.dir, &aside);
+        renamed.map_err(|error| Problem::storage("remove", &self.dir, &error))?;
+        clear(&aside)
     }
 }
 
@@ -131,6 +135,10 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 /// Where in a live directory the log of the coordinator lies.
 pub const LOG: &str = "log";
+/// Where in a live directory stands what its pipeline is called.
+const PIPELINE: &str = "pipeline";
+/// What is being removed is called so, and its run.
+const ENDED: &str = ".ended-";
 /// Where in a live directory, and in an archive, logs lie.
 pub const LOGS: &str = "logs";
 
@@ -168,6 +176,12 @@ pub fn sign(project: &Project, run: &RunId) -> Result<Option<Owner>, Problem> {
     let dir = project.live().join(run.as_str());
     let sign = files::read_if_there(&dir.join("owner.json"))?;
     sign.map(|sign| read_sign(&dir, &sign)).transpose()
+}
+
+/// What the pipeline of a live run is called; empty where that was not written down.
+pub fn pipeline(project: &Project, run: &RunId) -> String {
+    let path = project.live().join(run.as_str()).join(PIPELINE);
+    fs::read_to_string(path).unwrap_or_default()
 }
 
 /// A run of a list and how it stands, or why that cannot be told: which is its own affair.
@@ -235,6 +249,7 @@ fn take(project: &Project, run: &RunId) -> Result<Option<Live>, Problem> {
     }
     let (run, project) = (run.clone(), project.root().to_owned());
     let live = Live { run, project, dir, _lock: lock };
+    tracing::debug!(run = %live.run, "this process owns it");
     let sign = serde_json::json!({
         "run": live.run.as_str(),
         "pid": std::process::id(),
@@ -270,12 +285,18 @@ fn share(dir: &Path) -> Result<Share, Problem> {
     }
 }
 
-/// Removes what claims left whose processes died before anything was acknowledged.
+/// Removes what claims left whose processes died before anything was acknowledged, and what those
+/// left who died while they removed it.
 pub fn tidy(project: &Project) -> Result<(), Problem> {
     let Ok(entries) = fs::read_dir(project.live()) else { return Ok(()) };
     let _claims = claims(project, Sharing::Alone)?;
     for entry in entries.flatten() {
-        let is_run = entry.file_name().to_str().is_some_and(|name| check_run_id(name).is_ok());
+        let name = entry.file_name();
+        let is_run = name.to_str().is_some_and(|name| check_run_id(name).is_ok());
+        let has_ended = name.to_str().is_some_and(|name| name.starts_with(ENDED));
+        if has_ended && !matches!(share(&entry.path()), Ok(Share::Refused)) {
+            clear(&entry.path())?;
+        }
         if is_run && entry.path().is_dir() && look_at(&entry.path()) == Ok(None) {
             clear(&entry.path())?;
         }
@@ -284,7 +305,13 @@ pub fn tidy(project: &Project) -> Result<(), Problem> {
 }
 
 fn clear(dir: &Path) -> Result<(), Problem> {
-    fs::remove_dir_all(dir).map_err(|error| Problem::storage("remove", dir, &error))
+    match fs::remove_dir_all(dir) {
+        // Nothing was there, or another process had the same in mind.
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Problem::storage("remove", dir, &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// None: nobody's, for its process died before anything was acknowledged.

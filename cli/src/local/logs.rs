@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dagmar_common::envelope::EnvelopeError;
 use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::Entry;
@@ -60,6 +61,7 @@ pub fn stream(stream: dagmar_worker::logs::Stream) -> Stream {
 pub fn unreadable(directory: &Path, error: &LogError) -> Problem {
     let code = match error {
         LogError::Read(_) => Code::Storage,
+        LogError::Damaged(EnvelopeError::Newer { .. }) => Code::Newer,
         LogError::Gone(_) | LogError::Damaged(_) | LogError::TooLong(_) => Code::Damaged,
     };
     damage::of_output(directory, code, error)

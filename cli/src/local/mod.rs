@@ -11,6 +11,7 @@ pub mod index;
 pub mod live;
 pub mod logs;
 pub mod owner;
+pub mod socket;
 pub mod still;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! The owner's socket: a live run answers `dagmar.v1` to its user's other terminals.
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +13,11 @@ use tokio::sync::oneshot;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 
-use dagmar_common::ids::Digest;
-use dagmar_common::problem::{Code, Problem};
+use dagmar_common::problem::Problem;
 use dagmar_coordinator::services::{RunDoor, Runs};
 
 use super::live::Live;
 
-/// `sun_path` of a Unix socket, its closing zero aside.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Readers get so long to take the last of what they follow when the run has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -48,6 +44,7 @@ impl OwnerSocket {
         }
         let listener = UnixListener::bind(&path).map_err(fault)?;
         listener.set_nonblocking(true).map_err(fault)?;
+        tracing::debug!(path = %path.display(), "other terminals can ask");
         let (stop, stopped) = oneshot::channel();
         let serve = move || serve(listener, runs, stopped);
         let builder = std::thread::Builder::new().name("owner-socket".to_owned());
@@ -135,41 +132,6 @@ fn of_this_user(stream: std::io::Result<UnixStream>) -> Option<std::io::Result<U
         Ok(peer) if peer.uid() == us || peer.uid() == 0 => Some(Ok(stream)),
         _ => None,
     }
-}
-
-/// The name of a live directory's socket: short, in a directory of this user alone.
-pub fn socket_path(live_dir: &Path) -> Result<PathBuf, Problem> {
-    let full = live_dir.canonicalize().unwrap_or_else(|_| live_dir.to_owned());
-    let name = format!("{:.16}.sock", Digest::of(full.as_os_str().as_encoded_bytes()));
-    let us = rustix::process::geteuid().as_raw();
-    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let given = given.filter(|dir| dir.is_absolute() && dir.is_dir()).map(|dir| dir.join("dagmar"));
-    let fits = |dir: &PathBuf| dir.join(&name).as_os_str().len() <= SOCKET_PATH_BYTES_MAX;
-    // A runtime directory that nothing can be made in is as good as none.
-    let given = given.filter(fits).filter(|dir| make_private(dir, us).is_ok());
-    if let Some(dir) = given {
-        return Ok(dir.join(name));
-    }
-    let dir = PathBuf::from(format!("/tmp/dagmar-{us}"));
-    make_private(&dir, us)?;
-    Ok(dir.join(name))
-}
-
-/// A directory that is ours and closed to everybody else, made so or found so.
-fn make_private(dir: &Path, us: u32) -> Result<(), Problem> {
-    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(Problem::storage("make", dir, &error)),
-    }
-    let found = std::fs::symlink_metadata(dir).map_err(|e| Problem::storage("look at", dir, &e))?;
-    if found.is_dir() && found.uid() == us && found.mode() & 0o077 == 0 {
-        return Ok(());
-    }
-    let name = dir.display();
-    Err(Problem::new(Code::Forbidden, format!("{name} is not a directory of this user alone"))
-        .because("sockets of live runs lie there; whoever can write to it can pose as one")
-        .try_this(format!("chmod 700 {name}    or set XDG_RUNTIME_DIR to a private directory")))
 }
 
 #[cfg(test)]

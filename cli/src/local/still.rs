@@ -8,6 +8,7 @@ use dagmar_common::lease::LogPlace;
 use dagmar_common::problem::Problem;
 use dagmar_common::record::follow::Stream;
 use dagmar_coordinator::services::{Live as LivePiece, Logs, Runs, Still};
+use dagmar_worker::records::{self, Left};
 
 use super::live::{LOG, LOGS};
 use super::{damage, embedded, logs};
@@ -16,7 +17,10 @@ use super::{damage, embedded, logs};
 pub fn look(live_dir: &Path) -> Result<Arc<dyn Runs>, Problem> {
     let (recovered, state) = embedded::look(live_dir)?;
     let logs = Arc::new(StoredLogs(live_dir.join(LOGS)));
-    let still = Still::replay(state, recovered.entries, logs);
+    // Records that cannot be read are for whoever goes on with the run.
+    let left = Left::read(&live_dir.join(records::FILE)).unwrap_or_default();
+    let begun = left.open.into_iter().filter_map(|(fence, began)| began.map(|_| fence));
+    let still = Still::replay(state, recovered.entries, begun.collect(), logs);
     let still =
         still.map_err(|problem| damage::of_log(live_dir, &live_dir.join(LOG), problem.message))?;
     Ok(Arc::new(still))

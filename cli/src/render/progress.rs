@@ -32,9 +32,9 @@ pub fn lines(progress: &Progress, now: WallTime, screen: &Screen) -> Vec<String>
         .collect();
     if progress.left_out > 0 {
         let more = if progress.steps.is_empty() { "" } else { "more " };
-        let (left_out, counts) = (progress.left_out, counted(&progress.summary));
-        let plural = if left_out == 1 { "" } else { "s" };
-        lines.push(cut(&format!("  {left_out} {more}step{plural}; of all {counts}"), screen.width));
+        let (left_out, counts) = (progress.left_out, counted(&progress.summary, false));
+        let steps = words::of_count(left_out, &format!("{more}step"));
+        lines.push(cut(&format!("  {steps}; of all {counts}"), screen.width));
     }
     lines
 }
@@ -101,14 +101,15 @@ fn note(step: &StepProgress) -> String {
 }
 
 /// `3 done, 1 failed, 2 running, 4 waiting`
-pub fn counted(summary: &RunSummary) -> String {
+pub fn counted(summary: &RunSummary, is_interrupted: bool) -> String {
+    let at_work = if is_interrupted { "interrupted" } else { "running" };
     let counts = &summary.counts;
     let parts = [
         (counts.succeeded, "done"),
         (counts.failed, "failed"),
         (counts.cancelled, "cancelled"),
         (counts.skipped, "skipped"),
-        (counts.active, "running"),
+        (counts.active, at_work),
         (counts.waiting, "waiting"),
     ];
     let some = parts.iter().filter(|(count, _)| *count > 0);

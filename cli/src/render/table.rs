@@ -70,6 +70,8 @@ pub fn runs(rows: &[RunRow], now: WallTime, screen: &Screen) -> Vec<String> {
 /// those that failed or run are worth a row before all others.
 #[derive(Default)]
 pub struct Steps {
+    /// Nobody works on it: nothing runs.
+    is_interrupted: bool,
     /// By how little each is worth and its place, with how many it stands for.
     kept: BTreeMap<(u8, u64), (u64, Vec<Cell>)>,
     next: u64,
@@ -77,6 +79,10 @@ pub struct Steps {
 }
 
 impl Steps {
+    pub fn of(is_interrupted: bool) -> Self {
+        Steps { is_interrupted, ..Steps::default() }
+    }
+
     pub fn take(&mut self, entry: &Entry) {
         match entry {
             Entry::Node(node) => {
@@ -131,12 +137,14 @@ impl Steps {
         let took = ended.map_or_else(|| "-".to_owned(), |last| words::of_span_shortly(last.took));
         let path = match node.frames {
             0 => path.to_owned(),
-            1 => format!("{path} (1 item)"),
-            frames => format!("{path} ({frames} items)"),
+            frames => format!("{path} ({})", words::of_count(frames.into(), "item")),
         };
         let cells = vec![
             Cell::plain(&path),
-            Cell::marked(mark_of_node(node.status)),
+            Cell::marked(match node.status {
+                NodeStatus::Leased if self.is_interrupted => INTERRUPTED,
+                status => mark_of_node(status),
+            }),
             Cell::plain(&last.map_or_else(|| "-".to_owned(), |last| last.number.to_string())),
             Cell::plain(&took),
             Cell::plain(&why),
@@ -290,7 +298,7 @@ pub fn head(summary: &RunSummary, is_interrupted: bool, screen: &Screen) -> Vec<
         let took = words::of_span_shortly(ended.since(summary.submitted));
         field("ended", format!("{}  after {took}", ended.rfc3339()));
     }
-    field("steps", super::progress::counted(summary));
+    field("steps", super::progress::counted(summary, is_interrupted));
     lines
 }
 

@@ -14,7 +14,7 @@ mod yaml;
 
 pub use diagnostic::{Code, DIAGNOSTICS_MAX, Diagnostic, Diagnostics, Place, Severity};
 pub use file::read_file;
-pub use parameters::{Given, Initial, initial_values};
+pub use parameters::{Declarations, Given, Initial, initial_values};
 
 use dagmar_common::graph::Graph;
 use dagmar_common::limits::PIPELINE_FILE_BYTES_MAX;
@@ -29,17 +29,32 @@ pub struct Compiled {
     pub graph: Option<Graph>,
     /// Errors, then warnings.
     pub diagnostics: Diagnostics,
-    /// Where each of the graph's parameters is declared.
-    pub parameter_places: Vec<Place>,
+    /// None if the file could not be read so far.
+    pub declarations: Option<Declarations>,
 }
 
 /// Compiles the text of one pipeline; `source_name` is what people call it, such as its path.
 pub fn compile(source_name: &str, text: &str) -> Compiled {
+    compile_for(source_name, text, None)
+}
+
+/// The same for a run on one worker with so many thousandths of a cpu: what it can never run is
+/// a warning.
+pub fn compile_for(source_name: &str, text: &str, cpu_millis: Option<u32>) -> Compiled {
     let source = Source::new(source_name, text);
     let mut report = Report::new(&source);
-    let (graph, parameter_places) = compile_into(&source, &mut report).unwrap_or_default();
+    report.cpu_millis = cpu_millis;
+    let compiled = compile_into(&source, &mut report);
     let is_sound = !report.has_errors();
-    Compiled { graph: is_sound.then_some(graph), diagnostics: report.finish(), parameter_places }
+    let (graph, declarations) = match compiled {
+        None => (None, None),
+        Some((graph, places)) => {
+            let parameters = graph.parameters.clone();
+            let declarations = Declarations { parameters, places, are_all: is_sound };
+            (is_sound.then_some(graph), Some(declarations))
+        }
+    };
+    Compiled { graph, diagnostics: report.finish(), declarations }
 }
 
 /// All that is to be said about a pipeline, without the graph.

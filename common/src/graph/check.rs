@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::names::Names;
+use super::names::{BUCKET_NAMES, Names};
 use super::rank::Ranking;
 use super::verify::{NodeFault, VerifyError, check_step_name, verify_task};
 use super::{CompositeMode, EdgeKind, Graph, NodeKind, Section};
@@ -12,9 +12,6 @@ use crate::limits::PIPELINE_DEPTH_MAX;
 use crate::parameter;
 use crate::time::Span;
 use crate::view::Rank;
-
-/// No chain.
-const NONE: NodeNo = NodeNo(u32::MAX);
 
 /// How far the checks of one graph have come. One unit is a node, an edge or a row of a table,
 /// once in each pass over them.
@@ -39,6 +36,7 @@ enum Pass {
     Targets,
     Ranks,
     Rows,
+    Names,
     Chains,
     Tasks,
     Tables,
@@ -58,10 +56,11 @@ struct Here {
     incoming: Vec<u32>,
     ranking: Ranking,
     names: Names,
-    /// Its nodes by rank.
-    order: Vec<NodeNo>,
-    /// The head of each node's chain; terminals and what no head reaches have none.
-    chains: Vec<NodeNo>,
+    /// The numbers of its nodes by rank.
+    order: Vec<u32>,
+    /// One more than the number of the head of each node's chain; terminals and what no head
+    /// reaches have none: 0. Zeros cost nothing before they are looked at, whatever their number.
+    chains: Vec<u32>,
     successes: u32,
     fails: u32,
 }
@@ -90,6 +89,7 @@ impl Checks {
                     here.ranking.work(&graph.sections[self.section], &here.incoming, left)
                 }
                 Pass::Rows => self.rows(graph, left)?,
+                Pass::Names => self.names(graph, left)?,
                 Pass::Chains => self.chains(graph, left)?,
                 Pass::Tasks => self.tasks(graph, left)?,
                 Pass::Tables => {
@@ -114,7 +114,8 @@ impl Checks {
             Pass::Section => Pass::Targets,
             Pass::Targets => Pass::Ranks,
             Pass::Ranks => Pass::Rows,
-            Pass::Rows => Pass::Chains,
+            Pass::Rows => Pass::Names,
+            Pass::Names => Pass::Chains,
             Pass::Chains => {
                 let here = std::mem::take(&mut self.here);
                 let parent = self.tree.places[self.section];
@@ -170,8 +171,8 @@ impl Checks {
             incoming: vec![0; nodes],
             ranking: Ranking::new(nodes),
             names: Names::new(nodes),
-            order: vec![NONE; nodes],
-            chains: vec![NONE; nodes],
+            order: vec![0; nodes],
+            chains: vec![0; nodes],
             ..Here::default()
         };
         Ok(true)
@@ -219,6 +220,7 @@ impl Checks {
             match self.walk.next(rows, None, left) {
                 Step::Node(node) => {
                     self.here.row(rows, node).map_err(fault(node))?;
+                    self.here.names.add(rows, node);
                     self.tree.hang(graph, section, node)?;
                 }
                 Step::Edges(node, edges) => verify_edges(rows, node, edges).map_err(fault(node))?,
@@ -231,6 +233,22 @@ impl Checks {
         }
     }
 
+    /// A bucket of them at a time; what was found is said when all are compared, so that it does
+    /// not depend on the order of buckets.
+    fn names(&mut self, graph: &Graph, left: &mut u64) -> Result<bool, VerifyError> {
+        let rows = &graph.sections[self.section];
+        let here = piece(&(self.table..rows.kinds.len()), *left);
+        *left -= here.len() as u64;
+        self.table = here.end;
+        self.here.names.compare(rows, here.end.div_ceil(BUCKET_NAMES));
+        if here.end < rows.kinds.len() {
+            return Ok(false);
+        }
+        let (section, broken) = (SectionNo(self.section as u32), NodeFault::DuplicateName);
+        let fault = |node| Err(VerifyError::Node { section, node, broken });
+        self.here.names.twice().map_or(Ok(true), fault)
+    }
+
     /// Along the ranks, which an acyclic section has.
     fn chains(&mut self, graph: &Graph, left: &mut u64) -> Result<bool, VerifyError> {
         let section = SectionNo(self.section as u32);
@@ -240,7 +258,7 @@ impl Checks {
             match self.walk.next(rows, Some(&here.order), left) {
                 Step::Node(node) => {
                     if rows.is_head(node) {
-                        here.chains[node.0 as usize] = node;
+                        here.chains[node.0 as usize] = node.0 + 1;
                     }
                 }
                 Step::Edges(node, edges) => follow(rows, &mut here.chains, node, edges)
@@ -272,14 +290,11 @@ impl Checks {
 impl Here {
     fn row(&mut self, rows: &Section, node: NodeNo) -> Result<(), NodeFault> {
         check_step_name(rows.name(node)).map_err(|_| NodeFault::Name)?;
-        if !self.names.add(rows, node) {
-            return Err(NodeFault::DuplicateName);
-        }
         // Ranks count from 1; whoever was never free of predecessors kept 0.
         let Some(place) = self.ranking.ranks[node.0 as usize].checked_sub(1) else {
             return Err(NodeFault::Cycle);
         };
-        self.order[place as usize] = node;
+        self.order[place as usize] = node.0;
         let kind = rows.kind(node);
         if kind.is_terminal() && (rows.is_head(node) || !rows.edge_places(node).is_empty()) {
             return Err(NodeFault::Terminal);
@@ -325,7 +340,7 @@ fn verify_edges(rows: &Section, node: NodeNo, edges: Range<usize>) -> Result<(),
 /// What the chain of `node` reaches over these edges is of that chain.
 fn follow(
     rows: &Section,
-    chains: &mut [NodeNo],
+    chains: &mut [u32],
     node: NodeNo,
     edges: Range<usize>,
 ) -> Result<(), (NodeNo, NodeFault)> {
@@ -338,10 +353,10 @@ fn follow(
             EdgeKind::Needs if !is_head => return Err((target, NodeFault::NeedsWithoutHead)),
             EdgeKind::Needs => {}
             _ if is_head => return Err((target, NodeFault::ReachedHead)),
-            _ if is_terminal || chain == NONE => {}
+            _ if is_terminal || chain == 0 => {}
             _ => {
                 let known = &mut chains[target.0 as usize];
-                if *known != NONE && *known != chain {
+                if *known != 0 && *known != chain {
                     return Err((target, NodeFault::TwoChains));
                 }
                 *known = chain;
@@ -393,7 +408,7 @@ enum Step {
 
 impl Walk {
     /// Takes what it gives from `left`; in the `order` given, else in that of declaration.
-    fn next(&mut self, rows: &Section, order: Option<&[NodeNo]>, left: &mut u64) -> Step {
+    fn next(&mut self, rows: &Section, order: Option<&[u32]>, left: &mut u64) -> Step {
         if *left == 0 {
             return Step::Pause;
         }
@@ -407,8 +422,7 @@ impl Walk {
             return Step::End;
         }
         *left -= 1;
-        let declared = NodeNo(self.next);
-        self.node = order.map_or(declared, |order| order[self.next as usize]);
+        self.node = NodeNo(order.map_or(self.next, |order| order[self.next as usize]));
         self.edges = rows.edge_places(self.node);
         self.next += 1;
         Step::Node(self.node)

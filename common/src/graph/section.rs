@@ -92,10 +92,6 @@ impl Section {
         start..self.edge_ends[place] as usize
     }
 
-    pub fn edge_count(&self) -> usize {
-        self.targets.len()
-    }
-
     /// Edges that must end before the node's join is decided.
     pub fn incoming(&self, node: NodeNo) -> u32 {
         self.incoming[node.0 as usize]

@@ -51,6 +51,36 @@ pub enum ToWorker {
     Stale,
 }
 
+impl FromWorker {
+    /// For whoever follows what happens inside.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FromWorker::Hello(_) => "hello",
+            FromWorker::Heartbeat(_) => "heartbeat",
+            FromWorker::Begun(_) => "begun",
+            FromWorker::Outcomes(_) => "outcomes",
+            FromWorker::Returned(_) => "returned",
+        }
+    }
+}
+
+impl ToWorker {
+    /// For whoever follows what happens inside.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ToWorker::HelloAnswer(_) => "hello answer",
+            ToWorker::HeartbeatAcknowledged { .. } => "heartbeat acknowledged",
+            ToWorker::Start(_) => "start",
+            ToWorker::Recorded(_) => "recorded",
+            ToWorker::Refused(_) => "refused",
+            ToWorker::Cancel(_) => "cancel",
+            ToWorker::Kill(_) => "kill",
+            ToWorker::Recall(_) => "recall",
+            ToWorker::Stale => "stale",
+        }
+    }
+}
+
 /// Who a worker is, what it offers, and every fence that it was not answered for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {

@@ -125,6 +125,14 @@ pub struct NodeRecord {
     pub frames: u32,
 }
 
+impl NodeRecord {
+    /// The attempt that goes by this number: of those that were lost and the one that was given
+    /// again, the last.
+    pub fn attempt(&self, number: u32) -> Option<&AttemptRecord> {
+        self.attempts.iter().rfind(|attempt| attempt.number == number)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRecord {
     /// From 1.

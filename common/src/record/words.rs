@@ -68,6 +68,21 @@ pub fn of_attempt_spoken(status: AttemptStatus) -> &'static str {
     }
 }
 
+/// Of thousandths: `1 cpu`, `0.5 cpus`.
+pub fn of_cpus(millis: u64) -> String {
+    let (whole, part) = (millis / 1_000, millis % 1_000);
+    let number = match part {
+        0 => whole.to_string(),
+        _ => format!("{whole}.{part:03}").trim_end_matches('0').to_owned(),
+    };
+    if millis == 1_000 { "1 cpu".to_owned() } else { format!("{number} cpus") }
+}
+
+/// `1 step`, `2 steps`: of a thing whose plural ends in s.
+pub fn of_count(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
 /// Why an attempt ended so; empty where that needs no words.
 pub fn of_cause(attempt: &AttemptRecord) -> String {
     match (attempt.reason, attempt.status) {

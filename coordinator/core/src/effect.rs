@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dagmar_common::ids::{Fence, LogIndex, NodeNo, RunId, RunNo, SectionNo, WorkerNo};
 use dagmar_common::record::{NodeStatus, RunStatus};
+use dagmar_common::time::WallTime;
 
 /// What one entry led to. Its buffers are reused from entry to entry.
 #[derive(Debug, Default)]
@@ -113,6 +114,8 @@ pub enum Event {
         indices: Arc<[u32]>,
         status: NodeStatus,
         attempt: u32,
+        /// Of the entry that changed it.
+        at: WallTime,
     },
     RunEnded {
         run: RunNo,

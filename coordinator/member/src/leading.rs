@@ -5,6 +5,7 @@ use dagmar_common::lease::{FromWorker, Numbered};
 use dagmar_common::mutant::{Mutant, lives};
 use dagmar_common::time::{BootTime, LogTime, Span};
 use dagmar_coordinator_core::State;
+use dagmar_coordinator_core::ask::Begun;
 use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
 use dagmar_coordinator_core::effect::Effect;
 use dagmar_coordinator_core::leader::{self, Input, Leader};
@@ -23,6 +24,17 @@ pub enum FromStream {
     Opened,
     Message(Numbered<FromWorker>),
     Closed,
+}
+
+impl FromStream {
+    /// For whoever follows what happens inside.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FromStream::Opened => "opened",
+            FromStream::Message(message) => message.message.name(),
+            FromStream::Closed => "closed",
+        }
+    }
 }
 
 pub struct Leading {
@@ -168,6 +180,10 @@ impl Leading {
     /// After it: effects become messages.
     pub fn applied(&mut self, index: LogIndex, effects: &[Effect], state: &State) {
         self.leader.applied(index, effects, state, &mut self.outputs);
+    }
+
+    pub fn begun(&self) -> Begun {
+        self.leader.begun()
     }
 
     /// Panics where what must hold between two turns does not.

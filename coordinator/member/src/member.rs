@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use dagmar_common::ids::{LogIndex, ReplicaId, StreamNo};
 use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_coordinator_core::State;
-use dagmar_coordinator_core::command::{Command, Position, WorkerHello};
+use dagmar_coordinator_core::ask::Begun;
+use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 use dagmar_coordinator_core::leader::Leader;
 use dagmar_coordinator_core::stored::Frozen;
@@ -81,6 +82,8 @@ pub struct Member<T, L> {
     pub(crate) is_full: bool,
     pub(crate) campaigns: bool,
     pub(crate) committed: VecDeque<Committed>,
+    /// An entry that is still to be applied, as its shell decoded it.
+    pub(crate) decoded: Option<(Position, Batch)>,
     pub(crate) fresh: Option<Fresh>,
     pub(crate) reads: Vec<Read>,
     pub(crate) outputs: VecDeque<Output<T, L>>,
@@ -126,6 +129,7 @@ impl<T, L> Member<T, L> {
             is_full: false,
             campaigns: false,
             committed: VecDeque::new(),
+            decoded: None,
             fresh: None,
             reads: Vec::new(),
             outputs: VecDeque::new(),
@@ -140,6 +144,18 @@ impl<T, L> Member<T, L> {
     /// asked before stands in its first entry, and that in its first write.
     pub fn campaign(&mut self) {
         self.campaigns = true;
+    }
+
+    /// An entry of the recovered log, so that it is not decoded here. Nothing else follows from it:
+    /// what is committed in its place, if anything is, is applied instead.
+    pub fn decoded(&mut self, position: Position, batch: Batch) {
+        self.decoded = Some((position, batch));
+    }
+
+    /// The last one given is applied or passed by.
+    pub fn takes_decoded(&self) -> bool {
+        let decoded = self.decoded.as_ref();
+        decoded.is_none_or(|(position, _)| position.index <= self.place.index)
     }
 
     /// Answered by [`Output::Reply`] when the command is durable and applied, or will not be
@@ -279,6 +295,11 @@ impl<T, L> Member<T, L> {
 
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What runs, of all that is leased: a leader alone has heard of it.
+    pub fn begun(&self) -> Begun {
+        self.leading.as_ref().map(Leading::begun).unwrap_or_default()
     }
 
     /// What the entry that was just [applied](Output::Applied) led to: its replies by command.

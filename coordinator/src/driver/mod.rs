@@ -5,7 +5,7 @@ mod watchers;
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use dagmar_common::ids::StreamNo;
 use dagmar_common::time::BootTime;
 use dagmar_coordinator_core::effect::{Effect, Reply};
@@ -17,6 +17,7 @@ use crate::clock;
 use crate::disk::Disk;
 use crate::handle::{Input, Look};
 use crate::links::Links;
+use crate::replay::Ahead;
 
 pub use self::snapshotting::Snapshotting;
 
@@ -44,6 +45,8 @@ pub struct Parts<L> {
     pub snapshots: Snapshotting,
     /// Nothing is written before something is asked: a new log begins with it.
     pub waits_for_first: bool,
+    /// What the log of `member` holds, decoded beside its replay.
+    pub ahead: Option<Ahead>,
     pub links: L,
 }
 
@@ -92,10 +95,28 @@ impl<L: Links> Driver<L> {
 
     /// Everything that follows from what came in and from the time, until nothing does.
     fn work(&mut self) -> Result<(), DriverError> {
+        self.hand_ahead();
         while let Some(output) = self.parts.member.next_output(clock::now()) {
             self.perform(output)?;
+            self.hand_ahead();
         }
         Ok(())
+    }
+
+    /// The next entry of the recovered log, if it is decoded by now; else the member does it.
+    fn hand_ahead(&mut self) {
+        let Parts { member, ahead, .. } = &mut self.parts;
+        while let Some(decoded) = ahead
+            && member.takes_decoded()
+        {
+            match decoded.next_by_now() {
+                Ok((position, Ok(batch))) => member.decoded(position, batch),
+                // What cannot be read is the member's to tell, once it comes to it.
+                Ok((_, Err(_))) => {}
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => *ahead = None,
+            }
+        }
     }
 
     /// Blocks for the first input, then takes all that are there: they share the next entry.
@@ -138,9 +159,12 @@ impl<L: Links> Driver<L> {
                 let (meta, bytes) = snapshots.ended(snapshotted);
                 member.snapshot_saved(meta, bytes);
             }
+            Input::Stop => {
+                tracing::debug!("the driver is asked to stop");
+                self.stopping = true;
+            }
             Input::Broken(why) => return Err(DriverError::Disk(why)),
             Input::Wake => {}
-            Input::Stop => self.stopping = true,
         }
         Ok(())
     }
@@ -148,8 +172,13 @@ impl<L: Links> Driver<L> {
     fn perform(&mut self, output: Output<Sender<Reply>, Look>) -> Result<(), DriverError> {
         let Parts { member, disk, snapshots, links, .. } = &mut self.parts;
         match output {
-            Output::Persist(persist) => disk.persist(persist),
-            Output::Applied(_) => {
+            Output::Persist(persist) => {
+                tracing::debug!(token = ?persist.token, "a write goes to the disk");
+                disk.persist(persist);
+            }
+            Output::Applied(entry) => {
+                let effects = member.effects().len();
+                tracing::debug!(index = %entry.position.index, effects, "an entry is applied");
                 for effect in member.effects() {
                     if let Effect::Event(event) = effect {
                         self.watchers.tell(event);
@@ -157,9 +186,16 @@ impl<L: Links> Driver<L> {
                 }
             }
             Output::Reply { ticket, reply } => reply_to(&ticket, reply),
-            Output::Look(look) => look(member.state()),
-            Output::BornReady { stream, session } => links.born_ready(stream, session),
-            Output::ToWorker { stream, message } => links.send(stream, message),
+            Output::Look(look) => look(member.state(), &|| member.begun()),
+            Output::BornReady { stream, session } => {
+                tracing::debug!(stream = stream.0, session = session.0, "its worker is ready");
+                links.born_ready(stream, session);
+            }
+            Output::ToWorker { stream, message } => {
+                let (number, what) = (message.number, message.message.name());
+                tracing::debug!(stream = stream.0, number, what, "to a worker");
+                links.send(stream, message);
+            }
             Output::CloseWorker { stream, why } => {
                 tracing::info!(stream = stream.0, ?why, "a worker's stream is closed");
                 links.close(stream);
@@ -167,16 +203,20 @@ impl<L: Links> Driver<L> {
             Output::Hear => {
                 links.exchange(&mut self.arrived).map_err(DriverError::Links)?;
                 for (stream, what) in self.arrived.drain(..) {
+                    tracing::debug!(stream = stream.0, what = what.name(), "from a worker");
                     member.from_stream(stream, what);
                 }
             }
-            Output::SnapshotDue(meta) => snapshots.begin(member.freeze(), meta),
+            Output::SnapshotDue(meta) => {
+                tracing::debug!(index = %meta.index, "a snapshot begins");
+                snapshots.begin(member.freeze(), meta);
+            }
             Output::TruncateBefore(index) => disk.truncate_before(index),
             Output::Halt(why) => return Err(DriverError::Halted(why)),
             // Whoever follows a local run archives it, and proposes nothing.
             Output::Archive { .. } => {}
             // This replica is alone: it leads from its start to its end, and has no peers.
-            Output::Standing(_) => {}
+            Output::Standing(standing) => tracing::debug!(?standing, "a new standing"),
             Output::ToPeer(_) | Output::Installed(_) | Output::Refused(_) => {}
         }
         Ok(())

@@ -3,29 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use crossbeam_channel::{Receiver, bounded};
-use dagmar_common::graph::encode;
-use dagmar_common::ids::{Digest, Fence, RequestId, RunId};
+use crossbeam_channel::bounded;
+use dagmar_common::ids::{Digest, Fence, RunId};
 use dagmar_common::lease::LogPlace;
 use dagmar_common::limits::{STAGE_CHUNK_BYTES, SUBMIT_INLINE_BYTES_MAX};
 use dagmar_common::problem::{Code, Problem};
-use dagmar_common::record::follow::{
-    Change, Detail, LogPiece, LogQuestion, Progress, Reason, Stream, choose,
-};
-use dagmar_common::record::{Entry, RunRecord, RunSummary, Submission, words};
-use dagmar_coordinator_core::ask::{self, RunView};
-use dagmar_coordinator_core::command::{Command, Part, Payload, Submit};
+use dagmar_common::record::follow::Stream;
+use dagmar_common::record::{Entry, RunRecord, RunSummary, words};
+use dagmar_coordinator_core::State;
+use dagmar_coordinator_core::ask::{Begun, RunView};
+use dagmar_coordinator_core::command::{Command, Part, Payload};
 use dagmar_coordinator_core::effect::{Refusal, Reply};
-use dagmar_coordinator_core::{State, stored};
 
-use super::why::{self, Pace};
-use super::{Entries, Runs, Story, reading, watching};
+use super::Entries;
 use crate::handle::{Handle, Stopped};
 
 /// How often a command is asked again when a change of leader dropped its entry, and a submission
 /// when another one took what was staged for it.
-const TRIES_MAX: u32 = 10;
+pub(super) const TRIES_MAX: u32 = 10;
 /// Before a submission whose graph is still being checked is asked again.
 const LATER: Duration = Duration::from_millis(5);
 /// Entries of a story that are on their way to whoever reads it.
@@ -70,11 +65,6 @@ impl Here {
         Here { handle, logs, broken: Arc::new(broken) }
     }
 
-    /// Changes of the only run of this process from its beginning, which may be yet to come.
-    pub fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem> {
-        watching::follow(self, detail)
-    }
-
     pub(super) fn stopped(&self, stopped: Stopped) -> Problem {
         let problem = Problem::new(Code::Interrupted, stopped.to_string());
         match (self.broken)() {
@@ -89,11 +79,20 @@ impl Here {
         look: impl FnOnce(&RunView<'_>) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let id = run.clone();
-        let found = self.handle.read(move |state| state.find_run(&id).map(|view| look(&view)));
+        let found = self.handle.read_with_begun(move |state, begun| {
+            state.find_run(&id).map(|view| look(&view.with(begun)))
+        });
         found.map_err(|stopped| self.stopped(stopped))?.ok_or_else(|| no_such_run(run))
     }
 
-    fn propose(&self, command: &Command) -> Result<Reply, Problem> {
+    /// The story with every attempt that is granted, also what waits for its cpus: it may begin
+    /// any moment, and no entry tells of it.
+    pub(super) fn granted(&self, run: &RunId) -> Result<Entries, Problem> {
+        let (state, _) = self.handle.freeze().map_err(|stopped| self.stopped(stopped))?;
+        entries(state, None, run.clone())
+    }
+
+    pub(super) fn propose(&self, command: &Command) -> Result<Reply, Problem> {
         match self.answer(command)? {
             Reply::Refused(refusal) => Err(refused(refusal)),
             reply => Ok(reply),
@@ -101,7 +100,7 @@ impl Here {
     }
 
     /// Asks again with the same request where a change of leader dropped it.
-    fn answer(&self, command: &Command) -> Result<Reply, Problem> {
+    pub(super) fn answer(&self, command: &Command) -> Result<Reply, Problem> {
         let mut tries = 0;
         while tries < TRIES_MAX {
             match self.handle.propose(command.clone()) {
@@ -117,7 +116,7 @@ impl Here {
 
     /// What is too large for a submission goes ahead of it, in chunks. None: something of it was
     /// lost on the way, and it has to go again.
-    fn payload(&self, part: Part, bytes: &[u8]) -> Result<Option<Payload>, Problem> {
+    pub(super) fn payload(&self, part: Part, bytes: &[u8]) -> Result<Option<Payload>, Problem> {
         if bytes.len() <= SUBMIT_INLINE_BYTES_MAX / 2 {
             return Ok(Some(Payload::Inline(bytes.to_vec())));
         }
@@ -144,91 +143,12 @@ impl Here {
     }
 }
 
-impl Runs for Here {
-    /// What is staged leaves with the first submission that names it. Somebody else's may be that
-    /// one, at any moment, if it is of the same graph; then everything goes once more.
-    fn submit(&self, submission: Submission) -> Result<RunId, Problem> {
-        let bytes = stored::encode_parameters(&submission.parameters);
-        for _ in 0..TRIES_MAX {
-            let graph = self.payload(Part::Graph, &submission.graph)?;
-            let parameters = self.payload(Part::Parameters, &bytes)?;
-            let (Some(graph), Some(parameters)) = (graph, parameters) else { continue };
-            let submit = Submit {
-                request: submission.request,
-                run: submission.run.clone(),
-                generated: submission.generated,
-                tag: submission.tag.clone(),
-                graph,
-                parameters,
-                context: submission.context.clone(),
-            };
-            match self.answer(&Command::Submit(submit))? {
-                Reply::Submitted { run, .. } => return Ok(run),
-                Reply::Refused(Refusal::NotStaged) => {}
-                Reply::Refused(refusal) => return Err(refused(refusal)),
-                _ => {
-                    let what = "a submission was answered with nothing";
-                    return Err(Problem::new(Code::Internal, what));
-                }
-            }
-        }
-        Err(refused(Refusal::NotStaged))
-    }
-
-    fn list(&self) -> Result<Vec<RunSummary>, Problem> {
-        let list = |state: &State| state.runs().map(|view| summary(&view)).collect();
-        self.handle.read(list).map_err(|stopped| self.stopped(stopped))
-    }
-
-    fn story(&self, run: &RunId) -> Result<Story, Problem> {
-        let state = self.handle.freeze().map_err(|stopped| self.stopped(stopped))?;
-        let Some(view) = state.find_run(run) else { return Err(no_such_run(run)) };
-        let (record, graph) = (view.record(), Bytes::from(encode(view.graph())));
-        let entries = entries(state, run.clone())?;
-        Ok(Story { record, graph, entries })
-    }
-
-    fn progress(&self, run: &RunId, most: usize) -> Result<Progress, Problem> {
-        self.look(run, move |view| {
-            let (steps, left_out) = choose(view.root_steps(), most);
-            Progress { summary: summary(view), steps, left_out }
-        })
-    }
-
-    fn watch(&self, run: &RunId, detail: Detail) -> Result<Receiver<Change>, Problem> {
-        watching::watch(self, run, detail)
-    }
-
-    fn logs(
-        &self,
-        run: &RunId,
-        question: LogQuestion,
-    ) -> Result<Receiver<Result<LogPiece, Problem>>, Problem> {
-        reading::logs(self, run, question)
-    }
-
-    fn cancel(&self, run: &RunId, request: RequestId, reason: &str) -> Result<(), Problem> {
-        let (run, reason) = (run.clone(), reason.to_owned());
-        self.propose(&Command::Cancel { request, run, reason }).map(|_| ())
-    }
-
-    fn why(&self, run: &RunId, path: Option<&str>) -> Result<Vec<Reason>, Problem> {
-        let (id, path) = (run.clone(), path.map(str::to_owned));
-        let ask = move |state: &State| {
-            let number = state.find_run(&id)?.number();
-            let reasons = ask::why(state, number, path.as_deref());
-            Some(why::sentences(path.as_deref(), reasons, state.log_time(), Pace::Moving))
-        };
-        let reasons = self.handle.read(ask).map_err(|stopped| self.stopped(stopped))?;
-        reasons.ok_or_else(|| no_such_run(run))
-    }
-}
-
 /// The entries of one run from a frozen state, by a thread that ends with them or their reader.
-pub(super) fn entries(state: State, run: RunId) -> Result<Entries, Problem> {
+pub(super) fn entries(state: State, begun: Option<Begun>, run: RunId) -> Result<Entries, Problem> {
     let (sender, receiver) = bounded::<Result<Entry, Problem>>(ENTRIES_MAX);
     let tell = move || {
         let Some(view) = state.find_run(&run) else { return };
+        let view = begun.as_ref().map_or(view, |begun| view.with(begun));
         for entry in view.node_records() {
             if sender.send(Ok(entry)).is_err() {
                 return;
@@ -249,7 +169,11 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<
 }
 
 pub(super) fn summary(view: &RunView<'_>) -> RunSummary {
-    RunSummary::of(&light_record(view), &view.graph().name)
+    let record = light_record(view);
+    let context = record.context.to_json();
+    // As the archive will tell it.
+    let file = context["pipeline_file"].as_str().filter(|file| !file.is_empty());
+    RunSummary::of(&record, file.unwrap_or(&view.graph().name))
 }
 
 /// Without the parameters: a list is not the place for them.
@@ -264,7 +188,7 @@ pub(super) fn no_such_run(run: &RunId) -> Problem {
     Problem::new(Code::NotFound, format!("there is no run {run} here")).try_this("dagmar ls")
 }
 
-fn refused(refusal: Refusal) -> Problem {
+pub(super) fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::RunIdTaken { run } => {
             Problem::new(Code::RunIdTaken, format!("the run id {run} is taken by another request"))
@@ -290,6 +214,3 @@ fn refused(refusal: Refusal) -> Problem {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,6 @@
 //! What the daemons answer to: the questions about runs as a trait, and its gRPC face.
 
+mod answers;
 mod here;
 mod output;
 mod reading;

@@ -54,9 +54,9 @@ pub(super) fn asked<'a>(
     node: &'a NodeRecord,
 ) -> impl Iterator<Item = &'a AttemptRecord> {
     let is_inside = question.path.as_ref().is_none_or(|asked| is_inside(&node.path, asked));
-    let number = question.attempt;
-    let attempts = node.attempts.iter().filter(move |_| is_inside);
-    attempts.filter(move |attempt| number.is_none_or(|number| number == attempt.number))
+    let named = question.attempt.and_then(|number| node.attempt(number));
+    let all = if question.attempt.is_none() { &node.attempts[..] } else { &[] };
+    all.iter().chain(named).filter(move |_| is_inside)
 }
 
 /// Hands on what lies behind the first `from` bytes, and the end; false once nobody reads.

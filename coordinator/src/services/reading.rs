@@ -10,7 +10,6 @@ use dagmar_common::problem::Problem;
 use dagmar_common::record::follow::{LogPiece, LogQuestion};
 use dagmar_common::record::{AttemptRecord, AttemptStatus, Entry, RunStatus, spread};
 
-use super::Runs;
 use super::here::{Here, spawn};
 use super::output::{self, PIECES_MAX};
 
@@ -109,7 +108,7 @@ impl Teller {
 
     fn attempts(&self) -> Result<Vec<(Arc<str>, AttemptRecord)>, Ended> {
         let mut attempts = Vec::new();
-        for entry in self.here.story(&self.run)?.entries {
+        for entry in self.here.granted(&self.run)? {
             spread::<Problem>(entry?, &mut |entry| {
                 if let Entry::Node(node) = entry {
                     let asked = output::asked(&self.question, &node);

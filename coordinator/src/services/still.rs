@@ -11,21 +11,23 @@ use dagmar_common::record::follow::{
     Change, Detail, LogPiece, LogQuestion, Progress, Reason, choose,
 };
 use dagmar_common::record::{RunSummary, Submission};
-use dagmar_coordinator_core::ask::{self, RunView};
-use dagmar_coordinator_core::command::Position;
+use dagmar_coordinator_core::State;
+use dagmar_coordinator_core::ask::{self, Begun, RunView};
 use dagmar_coordinator_core::effect::Applied;
-use dagmar_coordinator_core::{State, stored};
-use dagmar_replica::{EntryKind, LogEntry};
+use dagmar_replica::LogEntry;
 
 use super::here::{Logs, entries, no_such_run, summary};
 use super::why::{self, Pace};
 use super::{Runs, Story, output};
+use crate::replay::Ahead;
 use crate::underway;
 
 /// A state that nobody moves.
 pub struct Still {
     /// Locked for as long as a question takes; freezing needs it whole.
     state: Mutex<State>,
+    /// What its worker had begun, as far as that was written down.
+    begun: Begun,
     logs: Arc<dyn Logs>,
 }
 
@@ -35,30 +37,32 @@ impl Still {
     pub fn replay(
         mut state: State,
         log: Vec<LogEntry>,
+        begun: Begun,
         logs: Arc<dyn Logs>,
     ) -> Result<Self, Problem> {
         let mut applied = Applied::default();
-        for entry in log {
-            if entry.index <= state.last_applied() || entry.kind != EntryKind::Data {
-                continue;
-            }
-            // The mark of a term's begin holds nothing.
-            if entry.data.is_empty() {
-                continue;
-            }
-            let batch = stored::decode_batch(&entry.data).map_err(|error| {
-                let message = format!("entry {} of the log cannot be read: {error}", entry.index);
+        let ahead = Ahead::of(&log, state.last_applied()).map_err(|error| {
+            Problem::new(
+                Code::Storage,
+                format!("no thread to read the log could be started: {error}"),
+            )
+        })?;
+        for (position, batch) in ahead {
+            let batch = batch.map_err(|error| {
+                let message =
+                    format!("entry {} of the log cannot be read: {error}", position.index);
                 Problem::new(Code::Damaged, message)
             })?;
-            let _mark = underway::applying(entry.index);
-            state.apply(Position { index: entry.index, term: entry.term }, batch, &mut applied);
+            let _mark = underway::applying(position.index);
+            state.apply(position, batch, &mut applied);
         }
-        Ok(Still { state: Mutex::new(state), logs })
+        Ok(Still { state: Mutex::new(state), begun, logs })
     }
 
     fn look<T>(&self, run: &RunId, look: impl FnOnce(&RunView<'_>) -> T) -> Result<T, Problem> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.find_run(run).map(|view| look(&view)).ok_or_else(|| no_such_run(run))
+        let view = state.find_run(run).ok_or_else(|| no_such_run(run))?;
+        Ok(look(&view.with(&self.begun)))
     }
 }
 
@@ -74,14 +78,14 @@ impl Runs for Still {
 
     fn list(&self) -> Result<Vec<RunSummary>, Problem> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(state.runs().map(|view| summary(&view)).collect())
+        Ok(state.runs().map(|view| summary(&view.with(&self.begun))).collect())
     }
 
     fn story(&self, run: &RunId) -> Result<Story, Problem> {
         let (record, graph) =
             self.look(run, |view| (view.record(), Bytes::from(encode(view.graph()))))?;
         let frozen = self.state.lock().unwrap_or_else(PoisonError::into_inner).freeze();
-        let entries = entries(frozen.into_state(), run.clone())?;
+        let entries = entries(frozen.into_state(), Some(self.begun.clone()), run.clone())?;
         Ok(Story { record, graph, entries })
     }
 
@@ -111,7 +115,7 @@ impl Runs for Still {
     fn why(&self, run: &RunId, path: Option<&str>) -> Result<Vec<Reason>, Problem> {
         let number = self.look(run, |view| view.number())?;
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let reasons = ask::why(&state, number, path);
+        let reasons = ask::why(&state, &self.begun, number, path);
         Ok(why::sentences(path, reasons, state.log_time(), Pace::AtRest))
     }
 }

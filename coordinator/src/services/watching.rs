@@ -13,7 +13,6 @@ use dagmar_coordinator_core::ask::RunView;
 use dagmar_coordinator_core::effect::Event;
 
 use super::here::{Here, spawn};
-use crate::clock;
 use crate::handle::{Interest, Watched};
 
 /// Changes that wait for a slow reader; beyond that this thread waits, and the driver's events
@@ -40,9 +39,9 @@ pub fn follow(here: &Here, detail: Detail) -> Result<Receiver<Change>, Problem> 
     let here = here.clone();
     let work = move || {
         let Some((run, number)) = first_run(&here, &watched) else { return };
-        let began = here.look(&run, |view| view.record().submitted);
+        let Ok(at) = here.look(&run, |view| view.record().submitted) else { return };
         let watcher = Watcher::new(here, run, number, detail, changes);
-        if watcher.tell(Change::Started { at: began.unwrap_or_else(|_| clock::wall()) }) {
+        if watcher.tell(Change::Started { at }) {
             watcher.run(&watched);
         }
     };
@@ -83,6 +82,7 @@ struct Changed {
     indices: Arc<[u32]>,
     status: NodeStatus,
     attempt: u32,
+    at: WallTime,
 }
 
 impl Watcher {
@@ -128,11 +128,13 @@ impl Watcher {
     /// True if the run has ended.
     fn sort(&mut self, event: Event, changed: &mut Vec<Changed>) -> bool {
         match event {
-            Event::Node { run, section, node, indices, status, attempt } if run == self.number => {
+            Event::Node { run, section, node, indices, status, attempt, at }
+                if run == self.number =>
+            {
                 if self.is_wanted(&indices, status, attempt)
                     && !self.is_told(section, node, &indices, status)
                 {
-                    changed.push(Changed { section, node, indices, status, attempt });
+                    changed.push(Changed { section, node, indices, status, attempt, at });
                 }
                 false
             }
@@ -182,8 +184,11 @@ impl Watcher {
         if record.status == RunStatus::Running {
             return None;
         }
-        let at = record.ended.unwrap_or_else(clock::wall);
-        Some(Change::Ended { at, status: record.status, reason: record.reason.into() })
+        Some(Change::Ended {
+            at: record.ended?,
+            status: record.status,
+            reason: record.reason.into(),
+        })
     }
 
     /// False once nobody reads.
@@ -193,7 +198,7 @@ impl Watcher {
 }
 
 fn change(view: &RunView<'_>, changed: &Changed) -> Option<StepChange> {
-    let Changed { section, node, indices, status, attempt } = changed;
+    let Changed { section, node, indices, status, attempt, at } = changed;
     let record = view.step(*section, *node, indices)?;
     let is_retry = *attempt > 1 && matches!(status, NodeStatus::Ready | NodeStatus::Waiting);
     let number = if is_retry { attempt - 1 } else { *attempt };
@@ -201,8 +206,8 @@ fn change(view: &RunView<'_>, changed: &Changed) -> Option<StepChange> {
     let ended = if tells_end { attempt_end(&record, number) } else { None };
     let at = match &ended {
         Some((at, _)) if *at > WallTime(0) => *at,
-        // Nobody saw when it ended: it is told when it is known.
-        _ => clock::wall(),
+        // It had no process, or nobody saw it end.
+        _ => *at,
     };
     Some(StepChange {
         at,
@@ -229,3 +234,6 @@ fn attempt_end(record: &NodeRecord, number: u32) -> Option<(WallTime, AttemptEnd
     };
     Some((attempt.began.plus(attempt.took), end))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dagmar_common::record::follow;
-use dagmar_common::record::words;
+use dagmar_common::record::words::{self, of_count, of_cpus};
+use dagmar_common::record::{NodeStatus, follow};
 use dagmar_common::time::LogTime;
 use dagmar_coordinator_core::ask::{Lack, Reason};
 
@@ -32,13 +32,27 @@ fn told(path: Arc<str>, reason: Reason, now: LogTime, pace: Pace) -> follow::Rea
     }
     let details = match &reason {
         Reason::Needs { workers, .. } => {
-            workers.iter().map(|(name, lack)| format!("{name}: {}", lacks(*lack, now))).collect()
+            let mut details: Vec<String> = workers
+                .iter()
+                .map(|(name, lack)| format!("{name}: {}", lacks(*lack, now)))
+                .collect();
+            let is_small = |(_, lack): &(_, Lack)| matches!(lack, Lack::TooSmall { .. });
+            if !workers.is_empty() && workers.iter().all(is_small) {
+                details.push("ask for fewer `cpus` and run it anew; till then it waits".to_owned());
+            }
+            details
         }
         _ => Vec::new(),
     };
     let sentence = match reason {
-        Reason::Running { attempt, .. } if pace == Pace::AtRest => {
+        Reason::Running { attempt, has_begun: true, .. } if pace == Pace::AtRest => {
             format!("attempt {attempt} was interrupted; it begins again when the run goes on")
+        }
+        Reason::WaitsFor { step, status: NodeStatus::Leased } if pace == Pace::AtRest => {
+            format!("it waits for {step}, which was interrupted")
+        }
+        Reason::Running { attempt, .. } if pace == Pace::AtRest => {
+            format!("attempt {attempt} had not begun; it begins when the run goes on")
         }
         reason => sentence(reason, now),
     };
@@ -58,30 +72,44 @@ fn sentence(reason: Reason, now: LogTime) -> String {
             format!("it waits for {step}, which is {}", words::of_node_spoken(status))
         }
         Reason::ItemWaits { open, next } => {
-            format!("its item waits: {open} are open, item {next} is next")
+            let open = of_count(u64::from(open), "item");
+            format!("its item waits for a place: {open} at work, item {next} is next")
         }
         Reason::Backoff { until, attempt } => {
             format!("attempt {attempt} begins in {}", seconds(until, now))
         }
-        Reason::Running { worker, attempt, is_ahead: true, .. } => {
+        Reason::Running { worker, attempt, has_begun: false, .. } => {
             format!("attempt {attempt} waits on worker {worker} for its turn")
         }
         Reason::Running { worker, attempt, .. } => {
             format!("attempt {attempt} runs on worker {worker}")
         }
         Reason::Items { open, ended, failed, count } => {
-            format!("{ended} of {count} items have ended, {failed} of them failed; {open} are open")
+            let items = of_count(u64::from(count), "item");
+            let have = if ended == 1 { "has" } else { "have" };
+            let are = if open == 1 { "is" } else { "are" };
+            format!("{ended} of {items} {have} ended, {failed} of them failed; {open} {are} open")
         }
         Reason::Needs { cpu_millis, workers } if workers.is_empty() => {
-            format!("it needs {}, and there is no worker", cpus(u64::from(cpu_millis)))
+            format!("it needs {}, and there is no worker", of_cpus(u64::from(cpu_millis)))
         }
-        Reason::Needs { cpu_millis, .. } => {
-            format!("it needs {} on one worker", cpus(u64::from(cpu_millis)))
+        Reason::Needs { cpu_millis, workers } => {
+            let needs = of_cpus(u64::from(cpu_millis));
+            let fits = |(_, lack): &(_, Lack)| !matches!(lack, Lack::TooSmall { .. });
+            match workers.iter().any(fits) {
+                true => format!("it needs {needs} on one worker"),
+                false => format!("no worker can run it: it needs {needs} on one (E0217)"),
+            }
         }
-        Reason::Behind { ready } => format!("{ready} steps of this run became ready before it"),
+        Reason::Behind { ready } => {
+            let steps = of_count(u64::from(ready), "step");
+            format!("{steps} of this run became ready before it")
+        }
+        Reason::BehindRuns { runs: 1 } => "1 other run is served first".to_owned(),
         Reason::BehindRuns { runs } => format!("{runs} other runs are served first"),
         Reason::Agenda => "its turn on the agenda has not come yet".to_owned(),
         Reason::Step { .. } => String::new(),
+        Reason::MoreSteps { count: 1 } => "1 more step waits".to_owned(),
         Reason::MoreSteps { count } => format!("{count} more steps wait"),
     }
 }
@@ -91,20 +119,11 @@ fn lacks(lack: Lack, now: LogTime) -> String {
         Lack::Suspended { since } => format!("not heard of for {}", seconds(now, since)),
         Lack::Lost => "lost".to_owned(),
         Lack::Draining => "gets no more work: it is being drained".to_owned(),
-        Lack::TooSmall { cpu_millis } => format!("has {} in all", cpus(u64::from(cpu_millis))),
-        Lack::Busy { free } => format!("has {} free", cpus(free)),
+        Lack::TooSmall { cpu_millis } => format!("has {} in all", of_cpus(u64::from(cpu_millis))),
+        Lack::Busy { free } => format!("has {} free", of_cpus(free)),
         Lack::Reserved => "kept for a step that has waited longer".to_owned(),
         Lack::Nothing => "takes it with the next entry".to_owned(),
     }
-}
-
-fn cpus(millis: u64) -> String {
-    let (whole, part) = (millis / 1_000, millis % 1_000);
-    let number = match part {
-        0 => whole.to_string(),
-        _ => format!("{whole}.{part:03}").trim_end_matches('0').to_owned(),
-    };
-    if millis == 1_000 { "1 cpu".to_owned() } else { format!("{number} cpus") }
 }
 
 fn seconds(later: LogTime, earlier: LogTime) -> String {
@@ -124,6 +143,19 @@ mod tests {
     }
 
     #[test]
+    fn one_is_not_many() {
+        check(Reason::Behind { ready: 1 }, "1 step of this run became ready before it", &[]);
+        check(Reason::Behind { ready: 2 }, "2 steps of this run became ready before it", &[]);
+        check(Reason::BehindRuns { runs: 1 }, "1 other run is served first", &[]);
+        check(Reason::MoreSteps { count: 1 }, "1 more step waits", &[]);
+        check(
+            Reason::Items { open: 1, ended: 1, failed: 0, count: 2 },
+            "1 of 2 items has ended, 0 of them failed; 1 is open",
+            &[],
+        );
+    }
+
+    #[test]
     fn what_is_lacking_is_said_worker_by_worker() {
         let workers = vec![
             ("a".into(), Lack::Busy { free: 500 }),
@@ -134,6 +166,14 @@ mod tests {
             Reason::Needs { cpu_millis: 1_500, workers },
             "it needs 1.5 cpus on one worker",
             &["a: has 0.5 cpus free", "b: has 1 cpu in all", "c: not heard of for 3.0 s"],
+        );
+        check(
+            Reason::Needs {
+                cpu_millis: 16_000,
+                workers: vec![("a".into(), Lack::TooSmall { cpu_millis: 2_000 })],
+            },
+            "no worker can run it: it needs 16 cpus on one (E0217)",
+            &["a: has 2 cpus in all", "ask for fewer `cpus` and run it anew; till then it waits"],
         );
         let until = LogTime(7_250_000);
         check(Reason::Backoff { until, attempt: 2 }, "attempt 2 begins in 2.2 s", &[]);

@@ -87,11 +87,11 @@ impl Office {
 
     /// Of the last answer to a hello.
     fn session(&self) -> Session {
-        let answers = self.told.iter().filter_map(|(_, message)| match message {
+        let mut answers = self.told.iter().filter_map(|(_, message)| match message {
             ToWorker::HelloAnswer(answer) => Some(answer.session),
             _ => None,
         });
-        answers.last().expect("a hello is answered")
+        answers.next_back().expect("a hello is answered")
     }
 }
 

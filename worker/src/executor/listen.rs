@@ -8,7 +8,7 @@ use dagmar_common::lease::{Begun, Ending, ExitReason, Outcome, Output};
 use dagmar_common::time::{Span, WallTime};
 use dagmar_supervisor::protocol::{Cause, Event, Exit, Exited, StartStep, Started};
 use rustix::io::Errno;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::process::{Report, Running, Shared};
 use crate::logs::Stream;
@@ -76,6 +76,7 @@ impl Listener {
         let (fence, at) = (Fence(started.fence), WallTime(started.wall_us));
         let mut state = self.shared.state();
         let Some(running) = state.running.get_mut(&fence) else { return };
+        debug!(%fence, pid = started.pid, "a process began");
         running.began = Some(at);
         state.records.began(Began { fence, pid: started.pid, boot_us: started.boot_us });
         self.reports.push(Report::Begun(Begun { fence, at }));
@@ -83,6 +84,7 @@ impl Listener {
 
     fn exited(&mut self, exited: &Exited) {
         let fence = Fence(exited.fence);
+        debug!(%fence, exit = ?exited.exit, cause = ?exited.cause, "a process ended");
         let Some(running) = self.shared.state().end(fence) else { return };
         let (ending, outputs, complaint) = match ending_of(exited) {
             None => {
@@ -142,6 +144,7 @@ impl Listener {
     }
 
     fn returned(&mut self, fence: Fence, started: bool) {
+        debug!(%fence, started, "a trial is given back");
         let known = self.shared.state().end(fence).is_some();
         self.shared.logs.finish(fence, 0, false);
         self.reports.extend(known.then_some(Report::Returned { fence, started }));

@@ -16,11 +16,11 @@ use dagmar_common::view::Scope;
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch, Spawn};
 use rustix::io::Errno;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::listen::{Listener, not_started};
 use crate::logs::segments::Segments;
-use crate::records::{Left, Records};
+use crate::records::{self, Left, Records};
 use crate::supervisor::{Mark, Supervisor, Tie, this_program};
 use crate::task::environment::{Environments, Prepared, ScopeKey};
 use crate::task::exports;
@@ -112,7 +112,7 @@ pub(super) struct Running {
 
 /// How many processes an earlier life left in `root`, killed; before anything new starts there.
 pub fn sweep(root: &Path) -> io::Result<usize> {
-    Ok(Left::read(&root.join("records"))?.sweep())
+    Ok(Left::read(&root.join(records::FILE))?.sweep())
 }
 
 impl Processes {
@@ -135,7 +135,7 @@ impl Processes {
         cpu_millis: u32,
         mut tell: impl FnMut(Vec<Report>) + Send + 'static,
     ) -> io::Result<Self> {
-        let left = Left::read(&config.root.join("records"))?;
+        let left = Left::read(&config.root.join(records::FILE))?;
         let killed = left.sweep();
         let left: Vec<Fence> = left.open.into_keys().collect();
         if killed > 0 {
@@ -148,7 +148,7 @@ impl Processes {
         let state = State {
             running: HashMap::new(),
             environments: Environments::new(tasks, inherited, &mut hello),
-            records: Records::create(&config.root.join("records"), &mark, &left)?,
+            records: Records::create(&config.root.join(records::FILE), &mark, &left)?,
             left: left.clone(),
             waiting: RequestBatch::default(),
             lost: false,
@@ -202,6 +202,7 @@ impl Processes {
                 Err(report) => reports.push(report),
             }
         }
+        let spawns_asked = asked.len();
         let is_careful = starts.iter().any(|start| !start.task.care.is_none());
         if let Err(error) = state.records.write().and_then(|()| state.records.sync(is_careful)) {
             // A start that cannot be recorded does not happen.
@@ -214,6 +215,7 @@ impl Processes {
         } else {
             asked.iter().for_each(|fence| self.shared.logs.begin(*fence));
         }
+        debug!(trials = spawns_asked, "the supervisor is asked to start");
         // Under the lock, so that no spawn overtakes the environment that it names. The
         // supervisor always reads, whoever else waits, so this does not wait for long.
         let mut batch = std::mem::take(&mut state.waiting);
@@ -274,6 +276,7 @@ impl Processes {
     /// TERM, then KILL after the grace; reported cancelled, or returned if it never began.
     pub fn cancel(&self, fences: &[Fence]) {
         let mut batch = RequestBatch::default();
+        debug!(trials = fences.len(), "the supervisor is asked to stop");
         for fence in fences {
             batch.push(&Request::Stop { fence: fence.0, grace_us: self.grace_us });
         }
@@ -283,6 +286,7 @@ impl Processes {
     /// KILL at once; returned, with no outcome.
     pub fn kill(&self, fences: &[Fence]) {
         let mut batch = RequestBatch::default();
+        debug!(trials = fences.len(), "the supervisor is asked to kill");
         for fence in fences {
             batch.push(&Request::Kill { fence: fence.0 });
         }

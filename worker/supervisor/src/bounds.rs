@@ -1,8 +1,8 @@
 //! Bounds of the supervisor under their names, with what happens when each is hit.
 
-/// Threads that start processes: posix_spawn holds its caller until the exec, so a few of them
-/// pay even on two cores. What they cannot take at once waits in their queue.
-pub const SPAWN_THREADS: usize = 4;
+/// Threads that start processes and stay with short ones: one for each cpu, and these, which
+/// start what begins meanwhile. What they cannot take at once waits in their queue.
+pub const SPAWN_THREADS_SPARE: usize = 2;
 
 /// One frame of the protocol; a longer one ends the connection.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
@@ -20,16 +20,20 @@ pub const READ_BYTES: usize = 64 << 10;
 /// What is still read of one pipe after its task has ended: the most that a pipe can hold.
 pub const DRAIN_BYTES_MAX: usize = 1 << 20;
 
-/// A task that lives longer has its pipes watched. Shorter ones, most of them, are read once, at
-/// their end, which spares each of them four system calls and two wake-ups.
-pub const WATCH_AFTER_US: u64 = 5_000;
+/// So long a spawn thread stays with the process that it started; most end sooner, and the loop
+/// never wakes for them. It cannot be stopped meanwhile.
+pub const STAY_US: u64 = 5_000;
 
 /// Events that nobody waits for, such as starts, travel with the next urgent one or after this.
 pub const LAZY_FLUSH_US: u64 = 5_000;
 
-/// While as many tasks wait here as can run, nothing starves if what is told of others waits so
-/// long: the ends of short tasks then share one message.
-pub const BUSY_FLUSH_US: u64 = 2_000;
+/// While [`FED_ROUNDS`] wait here, what is told of the ends of tasks waits so long for others: the
+/// ends of short ones then share one message, and wake the daemon once.
+pub const BUSY_FLUSH_US: u64 = 5_000;
+
+/// How many times the tasks that can run at once have to wait, for nobody to be in a hurry. What
+/// is handed over ahead (`HANDED_AHEAD`) is several times that.
+pub const FED_ROUNDS: u64 = 3;
 
 /// How long a pipe that outlives its task's leader is still read, so that the `tee` behind a
 /// `>(tee log)` may finish; then the rest of the group is killed.

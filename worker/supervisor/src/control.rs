@@ -5,7 +5,7 @@ use rustix::net::SocketFlags;
 use rustix::net::sockopt::socket_peercred;
 use std::os::fd::OwnedFd;
 
-use crate::bounds::{EXCLUSIVE_GRACE_US, EXCLUSIVE_LEFT_US};
+use crate::bounds::EXCLUSIVE_GRACE_US;
 use crate::protocol::{Cause, Event, Exited, Frames, Held, OnClose};
 use crate::serve::Supervisor;
 
@@ -95,11 +95,6 @@ impl Supervisor {
         if self.on_close != OnClose::Kill {
             self.unheard.insert(end.fence(), end);
         }
-    }
-
-    /// An exclusive task that begins now has time to be of use, and to be stopped.
-    pub(crate) fn may_begin_exclusive(&self, now: u64) -> bool {
-        self.deadline.is_some_and(|at| now.saturating_add(EXCLUSIVE_LEFT_US) <= at)
     }
 
     /// Nobody may know any more that these run here: another may be granted them soon.

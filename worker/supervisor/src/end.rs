@@ -14,15 +14,9 @@ use crate::serve::Supervisor;
 pub fn kill_everything(supervisor: &mut Supervisor) {
     let give_up_at = clock::boot_us() + END_WITHIN_US;
     supervisor.closing = true;
-    for slot in supervisor.places.take_back_all() {
+    // What waits never begins; what begins meanwhile is found below.
+    for slot in supervisor.spawners.take_back_all() {
         supervisor.tasks.remove(slot);
-    }
-    for slot in supervisor.tasks.slots() {
-        // What waits in the queue never begins; what begins meanwhile is found below.
-        if supervisor.spawners.take_back(slot) {
-            supervisor.outstanding -= 1;
-            supervisor.tasks.remove(slot);
-        }
     }
     for task in supervisor.tasks.each() {
         if let Some(process) = &task.process {
@@ -33,7 +27,7 @@ pub fn kill_everything(supervisor: &mut Supervisor) {
     loop {
         supervisor.take_begun(clock::boot_us());
         // Asked first, so that an end with nothing left costs no search.
-        if (is_childless() && supervisor.outstanding == 0) || clock::boot_us() >= give_up_at {
+        if (is_childless() && !supervisor.spawners.is_busy()) || clock::boot_us() >= give_up_at {
             return;
         }
         family::descendants().into_iter().for_each(family::kill);

@@ -81,6 +81,12 @@ impl Orphans {
         self.list.is_none()
     }
 
+    /// Whether there is certainly none; the list tells of those that have ended, too.
+    pub fn are_none(&self) -> bool {
+        let list = self.list.as_ref();
+        list.is_some_and(|list| matches!(list.read_at(&mut [0; 64], 0), Ok(0)))
+    }
+
     /// Roots of what tasks left behind, those that have ended reaped. `leader` knows the
     /// processes that were started here.
     pub fn roots(&self, leader: impl Fn(u32) -> bool) -> Vec<u32> {

@@ -9,7 +9,8 @@
 //! # Threads
 //!
 //! The main thread is one loop over epoll: requests, exits, pipes, alarms. Beside it:
-//! * `spawn.rs`: [`bounds::SPAWN_THREADS`] × `spawn-n`, which wait in posix_spawn for the exec
+//! * `spawners.rs`: `spawn-n`, one for each cpu and [`bounds::SPAWN_THREADS_SPARE`] more, which
+//!   wait in posix_spawn for the exec, and then a moment for the end
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -31,6 +32,7 @@ mod requests;
 mod serve;
 mod settle;
 mod spawn;
+mod spawners;
 mod sys;
 mod table;
 mod task;

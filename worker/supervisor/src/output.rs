@@ -44,6 +44,20 @@ impl Pipe {
         self.dropped
     }
 
+    /// What was read of it before anybody here knew it.
+    pub fn take(&mut self, fence: u64, most: u64, bytes: &[u8], out: &mut EventBatch) {
+        let left = usize::try_from(most - self.kept).unwrap_or(usize::MAX);
+        let (kept, dropped) = bytes.split_at(bytes.len().min(left));
+        if !kept.is_empty() {
+            out.output(fence, self.stream, |into| {
+                into.extend_from_slice(kept);
+                kept.len()
+            });
+        }
+        self.kept += kept.len() as u64;
+        self.dropped += dropped.len() as u64;
+    }
+
     /// Reads up to `budget` bytes into `out`; of all its turns together `most` are kept.
     pub fn read(
         &mut self,

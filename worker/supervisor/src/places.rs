@@ -5,12 +5,13 @@
 
 use std::collections::VecDeque;
 
+use crate::bounds::FED_ROUNDS;
 use crate::spawn::Job;
 
 pub struct Places {
     capacity_millis: u32,
     used_millis: u64,
-    waiting: VecDeque<(u32, Job)>,
+    waiting: VecDeque<Job>,
     waiting_millis: u64,
 }
 
@@ -24,20 +25,30 @@ impl Places {
         self.capacity_millis = capacity_millis;
     }
 
-    pub fn wait(&mut self, cpu_millis: u32, job: Job) {
-        self.waiting_millis += u64::from(cpu_millis);
-        self.waiting.push_back((cpu_millis, job));
+    pub fn wait(&mut self, job: Job) {
+        self.waiting_millis += u64::from(job.cpu_millis);
+        self.waiting.push_back(job);
     }
 
-    /// The first that can begin now; its cpus are taken. What wants more than there is runs alone.
+    /// The first that can begin now; its cpus are taken.
     pub fn next(&mut self) -> Option<Job> {
-        let (first, _) = self.waiting.front()?;
-        let used = self.used_millis + u64::from(*first);
-        let fits = self.used_millis == 0 || used <= u64::from(self.capacity_millis);
-        let place = if fits { 0 } else { self.waiting.iter().position(|(need, _)| *need == 0)? };
-        let (need, job) = self.remove(place)?;
-        self.used_millis += u64::from(need);
+        let job = self.remove(self.first_that_fits()?)?;
+        self.used_millis += u64::from(job.cpu_millis);
         Some(job)
+    }
+
+    pub fn has_next(&self) -> bool {
+        self.first_that_fits().is_some()
+    }
+
+    /// What wants more than there is runs alone: it was granted when there was more, for nobody is
+    /// granted what its worker never had.
+    fn first_that_fits(&self) -> Option<usize> {
+        let used = self.used_millis + u64::from(self.waiting.front()?.cpu_millis);
+        match self.used_millis == 0 || used <= u64::from(self.capacity_millis) {
+            true => Some(0),
+            false => self.waiting.iter().position(|job| job.cpu_millis == 0),
+        }
     }
 
     pub fn release(&mut self, cpu_millis: u32) {
@@ -46,25 +57,26 @@ impl Places {
 
     /// True if it still waited here: now it never begins.
     pub fn take_back(&mut self, slot: u32) -> bool {
-        let place = self.waiting.iter().position(|(_, job)| job.slot == slot);
+        let place = self.waiting.iter().position(|job| job.slot == slot);
         place.and_then(|place| self.remove(place)).is_some()
     }
 
     /// The slots of all that waited.
     pub fn take_back_all(&mut self) -> Vec<u32> {
         self.waiting_millis = 0;
-        self.waiting.drain(..).map(|(_, job)| job.slot).collect()
+        self.waiting.drain(..).map(|job| job.slot).collect()
     }
 
-    /// As much waits as can run at once.
-    pub fn another_round_waits(&self) -> bool {
-        self.waiting_millis > 0 && self.waiting_millis >= u64::from(self.capacity_millis)
+    /// So much waits that no cpu is without work soon, even if nobody hears of any end.
+    pub fn is_well_fed(&self) -> bool {
+        let well = FED_ROUNDS * u64::from(self.capacity_millis);
+        self.waiting_millis > 0 && self.waiting_millis >= well
     }
 
-    fn remove(&mut self, place: usize) -> Option<(u32, Job)> {
-        let removed = self.waiting.remove(place)?;
-        self.waiting_millis -= u64::from(removed.0);
-        Some(removed)
+    fn remove(&mut self, place: usize) -> Option<Job> {
+        let job = self.waiting.remove(place)?;
+        self.waiting_millis -= u64::from(job.cpu_millis);
+        Some(job)
     }
 }
 
@@ -84,18 +96,17 @@ mod tests {
         for (slot, need) in needs.iter().enumerate() {
             let environment = Arc::clone(environments.get(1).unwrap());
             let packed = Packed::new;
-            places.wait(
-                *need,
-                Job {
-                    slot: slot as u32,
-                    guarded: None,
-                    token: 0,
-                    environment,
-                    additions: packed(),
-                    directory: packed(),
-                    words: packed(),
-                },
-            );
+            places.wait(Job {
+                slot: slot as u32,
+                cpu_millis: *need,
+                stay_us: 0,
+                guarded: None,
+                token: 0,
+                environment,
+                additions: packed(),
+                directory: packed(),
+                words: packed(),
+            });
         }
         places
     }
@@ -139,12 +150,14 @@ mod tests {
     fn what_is_taken_back_never_begins_and_holds_nobody_back() {
         let mut places = with(&[1_000, 2_000, 1_000, 1_000]);
         check(&mut places, &[0]);
-        assert!(places.another_round_waits());
+        assert!(!places.is_well_fed(), "two rounds wait");
+        places.resize(1_000);
+        assert!(places.is_well_fed(), "four rounds wait");
+        places.resize(2_000);
         assert!(!places.take_back(0), "it has begun");
         assert!(places.take_back(1));
         assert!(!places.take_back(1));
         check(&mut places, &[2]);
-        assert!(!places.another_round_waits(), "one cpu waits where two are");
         assert_eq!(places.take_back_all(), [3]);
         places.release(1_000);
         check(&mut places, &[]);

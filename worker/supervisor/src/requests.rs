@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::clock;
+use crate::bounds::STAY_US;
 use crate::control::End;
 use crate::protocol::{Cause, Event, Request, Spawn};
 use crate::serve::{Supervisor, Which, token};
@@ -52,7 +52,7 @@ impl Supervisor {
             Request::Hello { on_close, cpu_millis, mark } => {
                 self.greeted = true;
                 self.on_close = on_close;
-                self.places.resize(cpu_millis);
+                self.spawners.resize(cpu_millis);
                 // Processes carry the first one.
                 if self.environments.mark().is_empty() {
                     self.environments.set_mark(mark);
@@ -60,7 +60,6 @@ impl Supervisor {
                 if self.is_listed {
                     self.welcome();
                 }
-                self.begin_waiting();
             }
             Request::Environment { number, over, entries } => {
                 self.environments.define(number, over, entries);
@@ -77,6 +76,7 @@ impl Supervisor {
             }
             Request::Deadline { at_us } => {
                 self.deadline = self.deadline.max(Some(at_us));
+                self.spawners.hold_until(self.deadline);
             }
             Request::Shutdown { grace_us } => {
                 self.closing = true;
@@ -103,6 +103,8 @@ impl Supervisor {
         let slot = self.tasks.insert(Task::new(spawn));
         let job = Job {
             slot,
+            cpu_millis: spawn.cpu_millis,
+            stay_us: spawn.time_limit_us.map_or(STAY_US, |limit| limit.min(STAY_US)),
             guarded: spawn.exclusive.then(|| (self.environments.mark().to_vec(), spawn.fence)),
             token: token(slot, Which::Process),
             environment,
@@ -110,33 +112,7 @@ impl Supervisor {
             directory: spawn.directory.to_packed(),
             words: spawn.words.to_packed(),
         };
-        self.places.wait(spawn.cpu_millis, job);
-        self.begin_waiting();
-    }
-
-    /// Hands to the spawn threads whatever has its cpus now.
-    pub(crate) fn begin_waiting(&mut self) {
-        while let Some(job) = self.places.next() {
-            if job.guarded.is_some() && !self.may_begin_exclusive(clock::boot_us()) {
-                self.begins_no_more(job.slot);
-                continue;
-            }
-            self.outstanding += 1;
-            self.spawners.push(job);
-        }
-    }
-
-    /// Its deadline came too near while it waited for its cpus.
-    fn begins_no_more(&mut self, slot: u32) {
-        let Some(task) = self.tasks.remove(slot) else { return };
-        self.places.release(task.cpu_millis);
-        self.tell_end(End::NeverBegan { fence: task.fence });
-    }
-
-    /// What takes no place any more; whoever waited for it begins.
-    pub(crate) fn leave_place(&mut self, cpu_millis: u32) {
-        self.places.release(cpu_millis);
-        self.begin_waiting();
+        self.spawners.push(job);
     }
 
     /// Nothing to do for one that has ended: its exit is on its way.
@@ -148,27 +124,22 @@ impl Supervisor {
 
     /// None of what waits for cpus begins any more.
     fn take_back_waiting(&mut self) {
-        for slot in self.places.take_back_all() {
-            if let Some(task) = self.tasks.remove(slot) {
-                self.tell_end(End::NeverBegan { fence: task.fence });
-            }
+        for slot in self.spawners.take_back_all() {
+            self.never_began(slot);
+        }
+    }
+
+    pub(crate) fn never_began(&mut self, slot: u32) {
+        if let Some(task) = self.tasks.remove(slot) {
+            self.tell_end(End::NeverBegan { fence: task.fence });
         }
     }
 
     pub(crate) fn ask(&mut self, slot: u32, asked: Asked, now: u64) {
         let Some(task) = self.tasks.get(slot) else { return };
-        let (fence, cpu_millis) = (task.fence, task.cpu_millis);
         let Some(process) = &mut task.process else {
-            if self.places.take_back(slot) {
-                self.tasks.remove(slot);
-                self.tell_end(End::NeverBegan { fence });
-                // It may have held back smaller ones.
-                self.begin_waiting();
-            } else if self.spawners.take_back(slot) {
-                self.outstanding -= 1;
-                self.tasks.remove(slot);
-                self.tell_end(End::NeverBegan { fence });
-                self.leave_place(cpu_millis);
+            if self.spawners.take_back(slot) {
+                self.never_began(slot);
             } else {
                 task.asked = Some(asked);
             }

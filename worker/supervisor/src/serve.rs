@@ -9,9 +9,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec};
 use rustix::io::Errno;
 
-use crate::bounds::{
-    BUSY_FLUSH_US, LAZY_FLUSH_US, ORPHANS_EVERY_US, TURN_BYTES_MAX, WATCH_AFTER_US,
-};
+use crate::bounds::{BUSY_FLUSH_US, LAZY_FLUSH_US, ORPHANS_EVERY_US, TURN_BYTES_MAX};
 use crate::clock;
 use crate::control::End;
 use crate::end;
@@ -20,9 +18,9 @@ use crate::family::Orphans;
 use crate::fences::Started as StartedFences;
 use crate::outgoing::Outgoing;
 use crate::output::Turn;
-use crate::places::Places;
-use crate::protocol::{Event, Frames, OnClose, Started, Stream};
-use crate::spawn::{Begun, Finished, NotStarted, Spawners};
+use crate::protocol::{Event, Frames, OnClose, Stream};
+use crate::spawn::{Begun, NotStarted};
+use crate::spawners::{Finished, Outcome, Spawners};
 use crate::table::Table;
 
 /// What epoll calls the files that are no task's.
@@ -67,10 +65,7 @@ pub struct Supervisor {
     pub(crate) environments: Environments,
     pub(crate) started: StartedFences,
     pub(crate) tasks: Table,
-    pub(crate) places: Places,
     pub(crate) spawners: Spawners,
-    /// Jobs whose result is not taken yet.
-    pub(crate) outstanding: usize,
     pub(crate) outgoing: Outgoing,
     pub(crate) orphans: Orphans,
     polling: Polling,
@@ -81,8 +76,6 @@ struct Polling {
     epoll: Arc<OwnedFd>,
     bell: Arc<OwnedFd>,
     finished: Vec<Finished>,
-    /// Tasks whose pipes are not watched yet, oldest first.
-    young: VecDeque<(u64, u32, u64)>,
     /// Pipes that have something.
     readable: VecDeque<(u32, u64, Stream)>,
     waste: Vec<u8>,
@@ -127,16 +120,13 @@ impl Supervisor {
             environments: Environments::default(),
             started: StartedFences::default(),
             tasks: Table::default(),
-            places: Places::new(0),
             spawners: Spawners::start(epoll.clone(), bell.clone())?,
-            outstanding: 0,
             outgoing: Outgoing::default(),
             orphans: Orphans::of_this_process(),
             polling: Polling {
                 epoll,
                 bell,
                 finished: Vec::new(),
-                young: VecDeque::new(),
                 readable: VecDeque::new(),
                 waste: Vec::new(),
                 orphans_at: 0,
@@ -180,7 +170,6 @@ impl Supervisor {
                 }
             }
             self.stop_overdue(now);
-            self.watch_grown(now);
             self.look_for_orphans(now);
             if self.flush(now).is_err() && !self.lose_control(now) {
                 return Ending::Closed;
@@ -210,12 +199,11 @@ impl Supervisor {
 
     fn timeout(&self, now: u64) -> Option<Timespec> {
         let polling = &self.polling;
-        let young = polling.young.front().map(|(at, ..)| *at);
-        let begun = (self.outstanding > 0).then_some(now + WATCH_AFTER_US);
+        let finished = self.spawners.is_busy().then_some(now + BUSY_FLUSH_US);
         let orphans = (!self.tasks.is_empty()).then_some(polling.orphans_at);
         let readable = (!polling.readable.is_empty() && !self.outgoing.is_full()).then_some(now);
         let deadline = self.deadline.filter(|at| *at > now && self.tasks.has_exclusive());
-        let next = [young, begun, orphans, readable, self.tasks.next_alarm(), self.outgoing.due()];
+        let next = [finished, orphans, readable, self.tasks.next_alarm(), self.outgoing.due()];
         let next = next.into_iter().chain([deadline, self.gives_up_at]);
         let wait = next.flatten().min()?.saturating_sub(now);
         Some(Timespec {
@@ -264,64 +252,57 @@ impl Supervisor {
 
     /// Takes what the spawn threads have done.
     pub(crate) fn take_begun(&mut self, now: u64) {
-        if self.outstanding == 0 {
-            return;
-        }
         let mut finished = std::mem::take(&mut self.polling.finished);
         self.spawners.finished(&mut finished);
-        for (slot, result) in finished.drain(..) {
-            self.outstanding -= 1;
-            match result {
-                Ok(begun) => self.begun(slot, begun, now),
-                Err(failure) => self.not_started(slot, failure),
+        for Finished { slot, outcome } in finished.drain(..) {
+            match outcome {
+                Outcome::Lives(begun) => self.lives(slot, begun, now),
+                Outcome::Passed { begun, exit, at_us } => {
+                    self.begins(slot, begun, now);
+                    self.leaves(slot, exit, at_us, now);
+                }
+                Outcome::NotStarted(failure) => self.not_started(slot, failure),
+                Outcome::TooLate => self.never_began(slot),
             }
         }
         self.polling.finished = finished;
     }
 
-    fn begun(&mut self, slot: u32, begun: Begun, now: u64) {
+    fn begins(&mut self, slot: u32, mut begun: Begun, now: u64) {
         let Some(task) = self.tasks.get(slot) else { return };
-        let fence = task.fence;
-        let (wall_us, boot_us) = (begun.wall_us, begun.boot_us);
-        let pid = begun.pid.as_raw_nonzero().get() as u32;
-        task.begin(begun);
-        let due = task.due();
-        let asked = task.asked.take();
-        let event = Event::Started(Started { fence, pid, wall_us, boot_us });
+        let (fence, most, early) = (task.fence, task.output_max, std::mem::take(&mut begun.early));
+        let process = task.begin(begun);
+        let event = Event::Started(process.started(fence));
         self.outgoing.push_lazily(&event, now + LAZY_FLUSH_US);
-        self.polling.young.push_back((boot_us + WATCH_AFTER_US, slot, fence));
+        for (pipe, bytes) in process.pipes.iter_mut().zip(&early) {
+            pipe.take(fence, most, bytes, self.outgoing.batch());
+        }
+    }
+
+    fn lives(&mut self, slot: u32, begun: Begun, now: u64) {
+        self.begins(slot, begun, now);
+        let Some(task) = self.tasks.get(slot) else { return };
+        let (due, asked) = (task.due(), task.asked.take());
         self.tasks.set_alarm(slot, due);
+        self.watch(slot);
         if let Some(asked) = asked {
             self.ask(slot, asked, now);
         }
     }
 
     fn not_started(&mut self, slot: u32, failure: NotStarted) {
-        let Some(task) = self.tasks.remove(slot) else { return };
-        self.tell_end(match task.asked {
-            Some(_) => End::NeverBegan { fence: task.fence },
-            None => End::NotStarted { fence: task.fence, step: failure.step, errno: failure.errno },
-        });
-        self.leave_place(task.cpu_millis);
+        let Some(task) = self.tasks.get(slot) else { return };
+        if task.asked.is_some() {
+            return self.never_began(slot);
+        }
+        let (fence, NotStarted { step, errno }) = (task.fence, failure);
+        self.tasks.remove(slot);
+        self.tell_end(End::NotStarted { fence, step, errno });
     }
 
     /// When something that was told now has to leave.
     pub(crate) fn flush_by(&self, now: u64) -> u64 {
-        if self.places.another_round_waits() { now + BUSY_FLUSH_US } else { now }
-    }
-
-    /// Watches the pipes of what lives longer than a moment.
-    fn watch_grown(&mut self, now: u64) {
-        while let Some((at, slot, fence)) = self.polling.young.front().copied() {
-            let here = self.tasks.get(slot).is_some_and(|task| task.fence == fence);
-            if here && at > now {
-                return;
-            }
-            self.polling.young.pop_front();
-            if here {
-                self.watch(slot);
-            }
-        }
+        if self.spawners.is_well_fed() { now + BUSY_FLUSH_US } else { now }
     }
 
     pub(crate) fn watch(&mut self, slot: u32) {

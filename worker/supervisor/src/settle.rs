@@ -9,7 +9,7 @@ use crate::control::End;
 use crate::family::{self, Shown};
 use crate::protocol::{Exit, Exited, Stream};
 use crate::serve::Supervisor;
-use crate::task::{Ended, Process};
+use crate::task::{Ended, Process, reap};
 
 impl Supervisor {
     pub(crate) fn leader_ended(&mut self, slot: u32, now: u64) {
@@ -90,20 +90,28 @@ impl Supervisor {
     }
 
     fn tell_exit(&mut self, slot: u32, ended: &Ended, now: u64) {
-        let Some(task) = self.tasks.remove(slot) else { return };
-        let Some(mut process) = task.process else { return };
-        // Before the rest, so that the cpu that it leaves does not wait.
-        self.leave_place(task.cpu_millis);
+        let Some(task) = self.tasks.get(slot) else { return };
+        let Some(process) = &mut task.process else { return };
         if let Some(guard) = process.guard.take() {
             guard.release();
         }
+        // Only what was reaped behind our back has no status; nobody here does that.
+        let exit = reap(&process.pidfd).unwrap_or(Exit::Signal(0));
+        // Before the rest, so that the cpu that it leaves does not wait.
+        self.spawners.release(task.cpu_millis);
+        self.leaves(slot, exit, ended.at, now);
+    }
+
+    /// It is gone, and its place is another's.
+    pub(crate) fn leaves(&mut self, slot: u32, exit: Exit, at_us: u64, now: u64) {
+        let Some(task) = self.tasks.remove(slot) else { return };
+        let Some(process) = task.process else { return };
         let by = self.flush_by(now);
         let end = End::Exited(Exited {
             fence: task.fence,
-            // Only what was reaped behind our back has no status; nobody here does that.
-            exit: process.reap().unwrap_or(Exit::Signal(0)),
+            exit,
             cause: process.cause(),
-            took_us: process.took_us(ended),
+            took_us: process.took_us(at_us),
             dropped: process.dropped(),
         });
         self.tell_end_by(end, by);

@@ -1,20 +1,17 @@
-//! The spawn threads: they take jobs from one queue and hand back processes that have begun.
+//! One process from its request to its exec.
 
-use std::collections::VecDeque;
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use rustix::event::epoll;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
-use crate::bounds::SPAWN_THREADS;
 use crate::clock;
 use crate::environment::Environment;
 use crate::files::FileLimit;
@@ -26,6 +23,9 @@ use crate::sys;
 /// One process to start.
 pub struct Job {
     pub slot: u32,
+    pub cpu_millis: u32,
+    /// A spawn thread stays with it for so long.
+    pub stay_us: u64,
     /// Exclusive: mark and fence, for its guard.
     pub guarded: Option<(Vec<u8>, u64)>,
     /// What epoll says when the process has ended.
@@ -42,6 +42,8 @@ pub struct Begun {
     pub pidfd: OwnedFd,
     /// The reading ends of its stdout and stderr.
     pub pipes: [OwnedFd; 2],
+    /// What was read from them already.
+    pub early: [Vec<u8>; 2],
     pub guard: Option<Guard>,
     pub wall_us: i64,
     pub boot_us: u64,
@@ -54,94 +56,23 @@ pub struct NotStarted {
     pub errno: i32,
 }
 
-pub type Finished = (u32, Result<Begun, NotStarted>);
-
-/// The queue and its threads.
-pub struct Spawners {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    queue: Mutex<VecDeque<Job>>,
-    ready: Condvar,
-    finished: Mutex<Vec<Finished>>,
-    epoll: Arc<OwnedFd>,
-    /// Rung for starts that failed; those that succeeded are found when the loop turns anyway.
-    bell: Arc<OwnedFd>,
+/// What all processes begin with.
+pub struct Spawning {
     null: OwnedFd,
     attributes: sys::Attributes,
     files: FileLimit,
 }
 
-impl Spawners {
-    pub fn start(epoll: Arc<OwnedFd>, bell: Arc<OwnedFd>) -> io::Result<Self> {
+impl Spawning {
+    pub fn new() -> io::Result<Self> {
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         let Some(attributes) = sys::Attributes::new() else {
             return Err(io::ErrorKind::OutOfMemory.into());
         };
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            ready: Condvar::new(),
-            finished: Mutex::default(),
-            epoll,
-            bell,
-            null,
-            attributes,
-            files: FileLimit::of_this_process(),
-        });
-        for number in 0..SPAWN_THREADS {
-            let shared = shared.clone();
-            std::thread::Builder::new()
-                .name(format!("spawn-{number}"))
-                .stack_size(128 << 10)
-                .spawn(move || shared.serve())?;
-        }
-        Ok(Spawners { shared })
+        Ok(Spawning { null, attributes, files: FileLimit::of_this_process() })
     }
 
-    pub fn push(&self, job: Job) {
-        lock(&self.shared.queue).push_back(job);
-        self.shared.ready.notify_one();
-    }
-
-    /// True if the job was still waiting: now it never begins.
-    pub fn take_back(&self, slot: u32) -> bool {
-        let mut queue = lock(&self.shared.queue);
-        let before = queue.len();
-        queue.retain(|job| job.slot != slot);
-        queue.len() < before
-    }
-
-    pub fn finished(&self, into: &mut Vec<Finished>) {
-        into.append(&mut lock(&self.shared.finished));
-    }
-}
-
-impl Shared {
-    fn serve(&self) {
-        loop {
-            let mut queue = lock(&self.queue);
-            let job = loop {
-                if let Some(job) = queue.pop_front() {
-                    break job;
-                }
-                queue = self.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            };
-            drop(queue);
-            let begun = self.spawn(&job);
-            // Under the lock, so that whoever hears of the end finds the beginning here.
-            let mut finished = lock(&self.finished);
-            let result = begun.and_then(|begun| self.await_end(begun, job.token));
-            let failed = result.is_err();
-            finished.push((job.slot, result));
-            drop(finished);
-            if failed {
-                let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
-            }
-        }
-    }
-
-    fn spawn(&self, job: &Job) -> Result<Begun, NotStarted> {
+    pub fn spawn(&self, job: &Job) -> Result<Begun, NotStarted> {
         let Some(directory) = job.directory.view().iter().next() else {
             return Err(NotStarted { step: StartStep::Directory, errno: libc::ENOENT });
         };
@@ -163,7 +94,10 @@ impl Shared {
             guard.watch(pid.as_raw_nonzero().get().unsigned_abs());
         }
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Begun { pid, pidfd, pipes: [stdout, stderr], guard, wall_us, boot_us }),
+            Ok(pidfd) => {
+                let (pipes, early) = ([stdout, stderr], Default::default());
+                Ok(Begun { pid, pidfd, pipes, early, guard, wall_us, boot_us })
+            }
             Err(errno) => Err(give_up(pid, guard, errno)),
         }
     }
@@ -173,15 +107,6 @@ impl Shared {
         let Some((mark, fence)) = &job.guarded else { return Ok(None) };
         let guard = Guard::start(&self.attributes, mark, *fence, self.null.as_fd());
         guard.map(Some).map_err(|errno| NotStarted { step: StartStep::Guard, errno })
-    }
-
-    fn await_end(&self, begun: Begun, token: u64) -> Result<Begun, NotStarted> {
-        let data = epoll::EventData::new_u64(token);
-        let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
-        match epoll::add(&*self.epoll, &begun.pidfd, data, once) {
-            Ok(()) => Ok(begun),
-            Err(errno) => Err(give_up(begun.pid, begun.guard, errno)),
-        }
     }
 
     fn exec(&self, job: &Job, directory: &CStr, files: [BorrowedFd<'_>; 3]) -> Result<Pid, i32> {
@@ -221,7 +146,7 @@ fn no_files(errno: Errno) -> NotStarted {
 }
 
 /// Ends a process whose end nobody could hear of. It is ours to reap, so the pid is its own.
-fn give_up(pid: Pid, guard: Option<Guard>, errno: Errno) -> NotStarted {
+pub fn give_up(pid: Pid, guard: Option<Guard>, errno: Errno) -> NotStarted {
     guard.into_iter().for_each(Guard::release);
     let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
@@ -266,11 +191,6 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&read, true)?;
     Ok((read, write))
-}
-
-/// A panic under one of these locks leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //!                             its own, until its streams are closed and nothing is left
 //! ```
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
@@ -22,7 +22,7 @@ pub struct Task {
     pub fence: u64,
     pub output_max: u64,
     pub cpu_millis: u32,
-    time_limit_us: Option<u64>,
+    pub time_limit_us: Option<u64>,
     grace_us: u64,
     pub exclusive: bool,
     /// What was asked before it began.
@@ -80,9 +80,9 @@ impl Task {
         }
     }
 
-    pub fn begin(&mut self, begun: Begun) {
+    pub fn begin(&mut self, begun: Begun) -> &mut Process {
         let [stdout, stderr] = begun.pipes;
-        self.process = Some(Process {
+        self.process.insert(Process {
             pid: begun.pid,
             pidfd: begun.pidfd,
             pipes: [Pipe::new(Stream::Stdout, stdout), Pipe::new(Stream::Stderr, stderr)],
@@ -94,7 +94,7 @@ impl Task {
             limit_at: self.time_limit_us.map(|limit| begun.boot_us.saturating_add(limit)),
             kill_at: None,
             ended: None,
-        });
+        })
     }
 
     /// What is due: the time limit, or the end of the grace that it, or a stop, gave.
@@ -206,23 +206,22 @@ impl Process {
         Started { fence, pid, wall_us: self.began_wall, boot_us: self.began }
     }
 
-    pub fn took_us(&self, ended: &Ended) -> u64 {
-        ended.at.saturating_sub(self.began)
+    pub fn took_us(&self, ended_at: u64) -> u64 {
+        ended_at.saturating_sub(self.began)
     }
 
     pub fn dropped(&self) -> u64 {
         self.pipes.iter().map(Pipe::dropped).sum()
     }
+}
 
-    /// The last act: from here on the pid may be another's.
-    pub fn reap(&self) -> Option<Exit> {
-        use std::os::fd::AsFd;
-        let id = WaitId::PidFd(self.pidfd.as_fd());
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        let status = rustix::process::waitid(id, options).ok()??;
-        if let Some(code) = status.exit_status() {
-            return Some(Exit::Code(code as u8));
-        }
-        status.terminating_signal().map(|signal| Exit::Signal(signal as u8))
+/// The last act: from here on the pid may be another's.
+pub fn reap(pidfd: &OwnedFd) -> Option<Exit> {
+    let id = WaitId::PidFd(pidfd.as_fd());
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let status = rustix::process::waitid(id, options).ok()??;
+    if let Some(code) = status.exit_status() {
+        return Some(Exit::Code(code as u8));
     }
+    status.terminating_signal().map(|signal| Exit::Signal(signal as u8))
 }

@@ -105,3 +105,22 @@ fn an_archive_keeps_its_name_and_the_directory_stays_out_of_git() {
     assert_eq!(look(&project, &run), Ok(Some(Standing::Ended)));
     assert!(Live::claim(&project, &run).unwrap().is_none());
 }
+
+#[test]
+fn what_is_left_of_a_removal_is_removed_unless_somebody_is_at_it() {
+    let scratch = Scratch::new();
+    let project = Project::at(scratch.path());
+    project.prepare().unwrap();
+    let [left, held] = [".ended-left", ".ended-held"].map(|name| project.live().join(name));
+    for dir in [&left, &held] {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("lock"), "").unwrap();
+    }
+    let lock = File::open(held.join("lock")).unwrap();
+    lock.lock().unwrap();
+    tidy(&project).unwrap();
+    assert_eq!([&left, &held].map(|dir| dir.exists()), [false, true]);
+    drop(lock);
+    tidy(&project).unwrap();
+    assert!(!held.exists());
+}

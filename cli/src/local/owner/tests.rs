@@ -25,7 +25,7 @@ fn scene() -> (Scene, Client) {
     let runs = Arc::new(FixedRuns::default());
     let socket = Some(OwnerSocket::open(&live, runs.clone()).unwrap());
     let Some(Standing::Owned(owner)) = look(&project, live.run()).unwrap() else { panic!() };
-    let client = Client::connect(&owner).unwrap();
+    let client = Client::connect(live.run(), &owner).unwrap();
     (Scene { _scratch: scratch, runs, socket, project, live }, client)
 }
 
@@ -73,24 +73,6 @@ fn a_cancel_reaches_the_owner_with_its_reason() {
     let (scene, client) = scene();
     client.cancel(scene.live.run(), RequestId(7), "cancelled by anna").unwrap();
     assert_eq!(scene.runs.cancelled(), ["cancelled by anna"]);
-}
-
-#[test]
-fn a_long_runtime_directory_is_not_used() {
-    let path = socket_path(&Path::new("/").join("x".repeat(400))).unwrap();
-    assert!(path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX);
-    let found = std::fs::metadata(path.parent().unwrap()).unwrap();
-    assert_eq!(found.mode() & 0o777, 0o700);
-}
-
-#[test]
-fn an_open_directory_is_refused() {
-    let scratch = Scratch::new();
-    let dir = scratch.path().join("open");
-    std::fs::DirBuilder::new().mode(0o755).create(&dir).unwrap();
-    let us = rustix::process::geteuid().as_raw();
-    assert_eq!(make_private(&dir, us).map_err(|problem| problem.code), Err(Code::Forbidden));
-    assert_eq!(make_private(&scratch.path().join("new"), us), Ok(()));
 }
 
 #[test]

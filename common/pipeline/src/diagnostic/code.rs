@@ -84,6 +84,8 @@ codes! {
     NoList = "E0205",
     /// A key `x-…` among steps, which is none.
     Note = "E0206",
+    /// A step that asks for more than the worker has.
+    NeverFits = "E0217",
 }
 
 impl std::fmt::Display for Code {

@@ -163,6 +163,8 @@ impl Finding {
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
     pub source: &'a Source<'a>,
+    /// Of the worker that is to run it, if that is known.
+    pub cpu_millis: Option<u32>,
     found: Vec<(u32, Diagnostic)>,
     uncounted: [usize; 2],
     /// An anchor's content is read once for every alias; what is wrong in it is said once.
@@ -171,7 +173,8 @@ pub(crate) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub fn new(source: &'a Source<'a>) -> Self {
-        Report { source, found: Vec::new(), uncounted: [0; 2], seen: HashSet::new() }
+        let (found, seen) = (Vec::new(), HashSet::new());
+        Report { source, cpu_millis: None, found, uncounted: [0; 2], seen }
     }
 
     pub fn add(&mut self, finding: Finding) {

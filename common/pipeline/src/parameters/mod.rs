@@ -7,13 +7,23 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use dagmar_common::graph::{Graph, Parameter, ParameterKind};
+use dagmar_common::graph::{Parameter, ParameterKind};
 use dagmar_common::value::Value;
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostics, Finding, Place, Report, shown};
 use crate::source::{Source, Span};
 use crate::spec::kind_word;
+
+/// The parameters of a pipeline, and where each is declared.
+#[derive(Clone, Debug, Default)]
+pub struct Declarations {
+    pub parameters: Vec<Parameter>,
+    /// As many, or none where nobody knows.
+    pub places: Vec<Place>,
+    /// Else the file has faults, and some may be missing.
+    pub are_all: bool,
+}
 
 /// All that a person gave for one run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,17 +44,17 @@ pub struct Initial {
     pub diagnostics: Diagnostics,
 }
 
-/// `places` tells where the graph's parameters are declared, if that is known.
-pub fn initial_values(graph: &Graph, places: &[Place], given: &Given<'_>) -> Initial {
-    let positions = graph.parameters.iter().enumerate();
+pub fn initial_values(declarations: &Declarations, given: &Given<'_>) -> Initial {
+    let Declarations { parameters, places, are_all } = declarations;
+    let positions = parameters.iter().enumerate();
     let positions = positions.map(|(position, parameter)| (parameter.name.as_str(), position));
-    let parameters = &graph.parameters;
-    let declared = &Declared { parameters, places, positions: positions.collect() };
+    let (positions, are_all) = (positions.collect(), *are_all);
+    let declared = &Declared { parameters, places, are_all, positions };
     let (file_name, file_text) = given.file.unwrap_or_default();
     let source = Source::new(file_name, file_text);
     let mut report = Report::new(&source);
     let mut values: BTreeMap<Arc<str>, Value> = BTreeMap::new();
-    for parameter in &graph.parameters {
+    for parameter in parameters {
         if let Some(default) = &parameter.default {
             values.insert(parameter.name.as_str().into(), default.clone());
         }
@@ -56,7 +66,7 @@ pub fn initial_values(graph: &Graph, places: &[Place], given: &Given<'_>) -> Ini
     sources::from_arguments(given.arguments, declared, &mut values, &mut report);
     // Whoever gave a wrong value need not hear that it has none, too.
     let had_errors = report.has_errors();
-    for parameter in graph.parameters.iter().filter(|_| !had_errors) {
+    for parameter in parameters.iter().filter(|_| !had_errors) {
         if !values.contains_key(parameter.name.as_str()) {
             let name = &parameter.name;
             let message = format!("parameter {name} has no value{}", declared.place_of(name));
@@ -73,6 +83,7 @@ pub fn initial_values(graph: &Graph, places: &[Place], given: &Given<'_>) -> Ini
 struct Declared<'a> {
     parameters: &'a [Parameter],
     places: &'a [Place],
+    are_all: bool,
     positions: HashMap<&'a str, usize>,
 }
 

@@ -101,7 +101,8 @@ pub(super) fn from_arguments(
             report_argument(Code::ParameterArgument, message, None, report);
             continue;
         }
-        if !declared.parameters.is_empty() && declared.find(name).is_none() {
+        let has_declared = declared.are_all && !declared.parameters.is_empty();
+        if has_declared && declared.find(name).is_none() {
             let names = declared.parameters.iter().map(|parameter| parameter.name.as_str());
             let message = format!("the pipeline declares no parameter {name}");
             let finding = Finding::warning(Code::UndeclaredParameter, Span::default(), message);

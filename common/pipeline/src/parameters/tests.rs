@@ -21,7 +21,7 @@ fn initial(
     arguments: &[&str],
 ) -> Initial {
     let compiled = compile("pipeline.yaml", pipeline);
-    let graph = compiled.graph.expect("compiles");
+    assert!(compiled.graph.is_some(), "compiles");
     let environment: Vec<_> =
         environment.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string()).collect();
@@ -30,7 +30,7 @@ fn initial(
         environment: &environment,
         arguments: &arguments,
     };
-    initial_values(&graph, &compiled.parameter_places, &given)
+    initial_values(&compiled.declarations.unwrap(), &given)
 }
 
 /// `name=spelled` of every value, in order.
@@ -222,4 +222,18 @@ fn a_file_that_is_no_mapping_is_refused_in_its_own_name() {
             "values.yaml:3:1 E0130 `b c` is no name for a parameter",
         ],
     );
+}
+
+#[test]
+fn values_are_checked_beside_a_file_with_faults() {
+    let text = "parameters: {n: 4, m: {typ: text}}\nsteps: {a: {typ: stub}}\n";
+    let compiled = compile("pipeline.yaml", text);
+    assert!(compiled.graph.is_none());
+    let arguments = ["n=abc".to_owned(), "m=1".to_owned(), "o".to_owned()];
+    let given = Given { arguments: &arguments, ..Given::default() };
+    let found = initial_values(&compiled.declarations.unwrap(), &given).diagnostics;
+    let codes: Vec<_> = found.iter().map(|one| one.code.as_str()).collect();
+    // Nothing of what may be declared in a part that could not be read.
+    assert_eq!(codes, ["E0131", "E0132"]);
+    assert!(compile("pipeline.yaml", "steps: [").declarations.is_none());
 }

@@ -9,8 +9,8 @@ use super::fields::{Field, Fields};
 use super::{forms, keys};
 use crate::diagnostic::{Code, Finding, Report, shown};
 use crate::source::Spanned;
-use crate::suggest::did_you_mean;
-use crate::yaml::{Map, View, to_json};
+use crate::suggest::{did_you_mean, nearest};
+use crate::yaml::{Map, View, Yaml, to_json};
 
 #[derive(Debug)]
 pub(crate) struct ParameterSpec<'t> {
@@ -85,7 +85,9 @@ pub(crate) fn read<'t>(field: Field<'t>, report: &mut Report<'_>) -> Vec<Paramet
             report.add(finding.help(format!("{help} `$DAGMAR_PARAMETERS`")));
         }
         parameters.extend(match value.view() {
-            View::Map(map) if is_declaration(map) => read_declaration(name, map, report),
+            View::Map(map) if is_declaration(map) || is_misspelled(map) => {
+                read_declaration(name, map, report)
+            }
             _ => to_json(value, report).map(|json| ParameterSpec {
                 name,
                 kind: kind_of(&json),
@@ -118,15 +120,27 @@ fn is_declaration(map: Map<'_>) -> bool {
     for (key, value) in map.iter() {
         is_empty = false;
         has_only_ours &= keys::PARAMETER.known.contains(&key.value);
-        let is_kind = || match value.view() {
-            View::Scalar(scalar) => KINDS.iter().any(|(word, _)| *word == scalar.text),
-            _ => false,
-        };
-        if key.value == "default" || key.value == "type" && is_kind() {
+        if key.value == "default" || key.value == "type" && is_kind(value) {
             return true;
         }
     }
     has_only_ours && !is_empty
+}
+
+/// Almost the words of a declaration: more likely one than a value that happens to look like it.
+fn is_misspelled(map: Map<'_>) -> bool {
+    map.iter().any(|(key, value)| match nearest(key.value, keys::PARAMETER.known.iter().copied()) {
+        Some("type") => is_kind(value),
+        Some("default") => true,
+        _ => false,
+    })
+}
+
+fn is_kind(value: Yaml<'_>) -> bool {
+    match value.view() {
+        View::Scalar(scalar) => KINDS.iter().any(|(word, _)| *word == scalar.text),
+        _ => false,
+    }
 }
 
 fn read_declaration<'t>(

@@ -2,6 +2,7 @@
 
 use dagmar_common::graph::{Backoff, Care, Resources};
 use dagmar_common::limits::{ATTEMPTS_MAX, BACKOFF_MOST_DEFAULT, TASK_CPUS_MAX};
+use dagmar_common::record::words::of_cpus;
 use dagmar_common::time::Span;
 
 use super::fields::{Field, Fields, found};
@@ -114,6 +115,13 @@ fn read_resources(field: Field<'_>, resources: &mut Resources, report: &mut Repo
     match millis {
         Some(millis) if (1..=TASK_CPUS_MAX * 1_000).contains(&millis) => {
             resources.cpu_millis = millis;
+            if let Some(room) = report.cpu_millis.filter(|room| *room < millis) {
+                let (asked, room) = (of_cpus(millis.into()), of_cpus(room.into()));
+                let message = format!("this asks for {asked}, and there are {room} here");
+                let finding = Finding::warning(Code::NeverFits, cpus.place(), message);
+                let help = format!("no worker can run it, so it waits; ask for {room} or fewer");
+                report.add(finding.help(help));
+            }
         }
         _ => {
             let most = TASK_CPUS_MAX;

@@ -280,6 +280,20 @@ fn declarations_of_parameters() {
         &["2:22 E0102 unknown key `defualt` in a parameter (did you mean `default`?)"],
     );
     declared(
+        "n: {typ: text}",
+        &["2:7 E0102 unknown key `typ` in a parameter (did you mean `type`?)"],
+    );
+    declared(
+        "n: {defalt: 3, note: x}",
+        &[
+            "2:7 E0102 unknown key `defalt` in a parameter (did you mean `default`?)",
+            "2:18 E0102 unknown key `note` in a parameter (keys here: type, default, description; \
+             keys of your own begin with `x-`)",
+        ],
+    );
+    declared("token: {type: text}", &[]);
+    declared("value: {typ: express, tape: 3}", &[]);
+    declared(
         "n: [1, .nan]",
         &["2:10 E0119 `.nan` is no finite number (write it in quotes if it is meant as text)"],
     );
@@ -288,4 +302,21 @@ fn declarations_of_parameters() {
         &["2:3 E0203 tasks do not see `PATH` under its plain name (they see `DAGMAR_PRM_PATH`, \
            and all in the file `$DAGMAR_PARAMETERS`)"],
     );
+}
+
+#[test]
+fn what_no_worker_can_run_is_a_warning_for_whoever_knows_the_worker() {
+    let text = "steps:\n  a: {command: x, resources: {cpus: 2.5}}\n  \
+                b: {command: x, resources: {cpus: 2}}\n";
+    let found = |cpu_millis| {
+        let compiled = crate::compile_for("p.yaml", text, cpu_millis);
+        assert!(compiled.graph.is_some());
+        compiled.diagnostics.render(false)
+    };
+    assert_eq!(found(None), "");
+    assert_eq!(found(Some(2_500)), "");
+    let told = found(Some(2_000));
+    assert!(told.contains("warning[E0217]: this asks for 2.5 cpus"), "{told}");
+    assert!(told.contains("and there are 2 cpus here"), "{told}");
+    assert!(told.contains("p.yaml:2:37"), "{told}");
 }

@@ -75,7 +75,7 @@ impl<'a, W: Write> RunLogWriter<'a, W> {
         step::values(&mut self.json, "parameters_at_start", &record.parameters_at_start)?;
         self.json.text_field("submitted", &words::of_time(record.submitted))?;
         time(&mut self.json, "ended", record.ended)?;
-        counts(&mut self.json, &record.counts)?;
+        write_counts(&mut self.json, &record.counts)?;
         self.json.object_field("log_indices")?;
         self.json.field("first", record.first_index)?;
         self.json.field("last", record.last_index)?;
@@ -154,7 +154,8 @@ fn time<W: Write>(json: &mut JsonWriter<W>, name: &str, at: Option<WallTime>) ->
     }
 }
 
-fn counts<W: Write>(json: &mut JsonWriter<W>, counts: &Counts) -> io::Result<()> {
+/// A field `counts`, as every JSON of ours has it.
+pub fn write_counts<W: Write>(json: &mut JsonWriter<W>, counts: &Counts) -> io::Result<()> {
     json.object_field("counts")?;
     json.field("waiting", counts.waiting)?;
     json.field("active", counts.active)?;

@@ -102,7 +102,8 @@ fn write_attempt<W: Write>(
     json.text_field("worker", &attempt.worker)?;
     json.text_field("last_lines", &attempt.last_lines)?;
     json.key("log")?;
-    match attempt.log {
+    // Where nobody knows yet, or any more, there is no place.
+    match attempt.log.filter(|place| !place.is_cut()) {
         None => json.raw("null")?,
         Some(log) => {
             json.begin_object()?;

@@ -43,6 +43,7 @@ impl State {
         let entry = Entry { index: position.index, now: self.time, wall: batch.wall };
         self.requests.forget_old(self.time);
         self.staging.forget_old(self.time);
+        self.runs.shed();
         // 3. The commands, in order.
         let mut units = 0;
         for command in batch.commands {

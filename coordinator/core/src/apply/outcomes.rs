@@ -57,6 +57,7 @@ impl State {
         let schedule = &self.schedule;
         let worker = self.workers.get_mut(lease.worker);
         worker.unlink(&mut self.leases, fence, |class| schedule.need(class));
+        self.workers.leases -= 1;
         self.schedule.fresh.insert(lease.worker);
     }
 

@@ -11,23 +11,9 @@ pub(crate) enum Found {
     /// A row of an open frame.
     Row(u32),
     /// A node of an item that has ended.
-    Past { status: NodeStatus, map: u32 },
+    Past { status: NodeStatus },
     /// In an item that has no frame yet.
     Unopened { map: u32 },
-}
-
-impl Found {
-    /// The map of the composite that was found, if it is one and has begun.
-    pub fn map(&self, run: &RunRow) -> Option<u32> {
-        let map = match self {
-            Found::Row(row) if matches!(run.kind(*row), NodeKind::Composite(_)) => {
-                run.nodes.get(*row).link
-            }
-            Found::Past { map, .. } => *map,
-            Found::Row(_) | Found::Unopened { .. } => NONE,
-        };
-        (map != NONE).then_some(map)
-    }
 }
 
 /// Where the path goes on: in an open frame, or in the block of one that has ended.
@@ -56,7 +42,7 @@ pub(crate) fn find(run: &RunRow, path: &str) -> Option<Found> {
         let Some(item) = parts.next() else {
             return Some(match rows {
                 Rows::Open(first) => Found::Row(first + no.0),
-                Rows::Past(_) => Found::Past { status, map },
+                Rows::Past(_) => Found::Past { status },
             });
         };
         let item = item.parse().ok()?;

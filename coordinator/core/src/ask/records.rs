@@ -7,14 +7,14 @@ use dagmar_common::graph::{CompositeMode, NodeKind};
 use dagmar_common::ids::{Fence, LogIndex, NodeNo, SectionNo, WorkerNo};
 use dagmar_common::lease::LogPlace;
 use dagmar_common::limits::{ALIKE_ITEMS_MAX, ATTEMPT_SEEN_BYTES_MAX};
-use dagmar_common::record::follow::StepProgress;
 use dagmar_common::record::{
-    Alike, AttemptRecord, AttemptStatus, Counts, Entry, FrameRecord, NodeRecord, NodeStatus,
+    Alike, AttemptRecord, AttemptStatus, Entry, FrameRecord, NodeRecord, NodeStatus,
 };
 use dagmar_common::time::{Span, WallTime};
 use dagmar_common::value::Value;
 use dagmar_common::view::{Rank, View};
 
+use super::Begun;
 use crate::rules::end::rank_of;
 use crate::rules::items;
 use crate::state::State;
@@ -32,6 +32,7 @@ enum Next {
 pub struct NodeRecords<'a> {
     state: &'a State,
     run: &'a RunRow,
+    begun: Option<&'a Begun>,
     /// Innermost last.
     stack: Vec<Level>,
 }
@@ -56,7 +57,7 @@ struct Block {
 }
 
 #[derive(Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     /// An open frame: its rows from here.
     Open { first: u32 },
     /// A frame that has ended: its block, and when it ended if the block does not say.
@@ -78,10 +79,10 @@ struct Items {
 }
 
 impl<'a> NodeRecords<'a> {
-    pub(super) fn new(state: &'a State, run: &'a RunRow) -> Self {
+    pub(super) fn new(state: &'a State, run: &'a RunRow, begun: Option<&'a Begun>) -> Self {
         let source = Source::Open { first: run.frames.get(0).first };
         let root = Block::new(source, SectionNo(0), Arc::default());
-        NodeRecords { state, run, stack: vec![Level::Block(root)] }
+        NodeRecords { state, run, begun, stack: vec![Level::Block(root)] }
     }
 }
 
@@ -110,7 +111,11 @@ impl Iterator for NodeRecords<'_> {
                         let around = block.around.iter().chain([seen]).cloned().collect();
                         self.stack.push(Level::Items(Items::new(self.run, map, around)));
                     }
-                    return Some(Entry::Node(record));
+                    let told = match self.begun {
+                        Some(begun) => begun.told(record),
+                        None => record,
+                    };
+                    return Some(Entry::Node(told));
                 }
                 Level::Items(items) => match items.step(self.state, self.run) {
                     Some(Next::Frame(frame, block)) => {
@@ -263,34 +268,6 @@ impl Items {
 }
 
 impl RunRow {
-    /// The root's steps as one screen shows them.
-    pub(super) fn root_steps(&self) -> impl Iterator<Item = StepProgress> {
-        let source = Source::Open { first: self.frames.get(0).first };
-        let section = self.graph.graph.root();
-        let steps = section.nodes().filter(|no| !section.kind(*no).is_terminal());
-        steps.map(move |no| self.step_progress(source, no))
-    }
-
-    fn step_progress(&self, source: Source, no: NodeNo) -> StepProgress {
-        let section = self.graph.graph.root();
-        let facts = self.facts(source, no);
-        let is_map = matches!(section.kind(no), NodeKind::Composite(_)) && facts.map != NONE;
-        let map = is_map.then(|| self.maps.get(facts.map));
-        let trial = (facts.trials != NONE).then(|| self.trials.get(facts.trials));
-        let runs = facts.status == NodeStatus::Leased;
-        StepProgress {
-            name: section.name(no).into(),
-            status: facts.status,
-            attempt: trial.map_or(0, |trial| u32::from(trial.number)) + u32::from(runs),
-            began: trial.map(|trial| trial.began),
-            took: trial.filter(|_| facts.status.has_ended()).map(|trial| trial.took),
-            frames: map.map_or(0, |map| map.count),
-            frames_ended: map.map_or(0, |map| map.ended),
-            counts: map.map_or_else(Counts::default, |map| map.counts),
-            reason: self.reason(source, SectionNo(0), no, &facts).into(),
-        }
-    }
-
     /// One step, in the frame that `indices` name; None where that frame is not, or not yet.
     pub(super) fn step_record(
         &self,
@@ -434,7 +411,13 @@ impl RunRow {
         })
     }
 
-    fn reason(&self, source: Source, section: SectionNo, no: NodeNo, facts: &PastNode) -> String {
+    pub(super) fn reason(
+        &self,
+        source: Source,
+        section: SectionNo,
+        no: NodeNo,
+        facts: &PastNode,
+    ) -> String {
         let graph = &self.graph.graph;
         let name = |cause: u32| graph.section(section).name(NodeNo(cause));
         let list = || match graph.section(section).kind(no) {

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use dagmar_common::graph::Graph;
 use dagmar_common::ids::{LogIndex, NodeNo, RunId, RunNo, SectionNo};
 use dagmar_common::record::follow::StepProgress;
-use dagmar_common::record::{Counts, NodeRecord, NodeStatus, RunRecord, RunStatus};
+use dagmar_common::record::{Counts, NodeRecord, RunRecord, RunStatus};
 use dagmar_common::value::Value;
 use dagmar_common::view::Scope;
 
-use super::NodeRecords;
-use super::find::{Found, find};
+use super::{Begun, NodeRecords};
 use crate::state::run::{RunRow, Stop};
 use crate::state::{Known, State, Summary};
 
@@ -19,18 +18,22 @@ use crate::state::{Known, State, Summary};
 pub struct RunView<'a> {
     pub(super) state: &'a State,
     pub(super) run: &'a RunRow,
+    /// None: what is leased is told as if it ran.
+    pub(super) begun: Option<&'a Begun>,
 }
 
 impl State {
     pub fn run(&self, run: RunNo) -> Option<RunView<'_>> {
         let run = self.runs.get(self.runs.slot(run)?);
-        Some(RunView { state: self, run })
+        Some(RunView { state: self, run, begun: None })
     }
 
     /// A run in the state by its name.
     pub fn find_run(&self, run: &RunId) -> Option<RunView<'_>> {
         match self.runs.by_id.get(run)? {
-            Known::Live(slot) => Some(RunView { state: self, run: self.runs.get(*slot) }),
+            Known::Live(slot) => {
+                Some(RunView { state: self, run: self.runs.get(*slot), begun: None })
+            }
             Known::Archived(_) => None,
         }
     }
@@ -45,7 +48,7 @@ impl State {
 
     /// The runs in the state, oldest first.
     pub fn runs(&self) -> impl DoubleEndedIterator<Item = RunView<'_>> {
-        self.runs.live().map(|(_, run)| RunView { state: self, run })
+        self.runs.live().map(|(_, run)| RunView { state: self, run, begun: None })
     }
 
     /// The runs that left the state, in the order in which they did.
@@ -66,6 +69,12 @@ impl State {
 }
 
 impl<'a> RunView<'a> {
+    /// The same, where only what has begun is told as running.
+    #[must_use]
+    pub fn with(self, begun: &'a Begun) -> Self {
+        RunView { begun: Some(begun), ..self }
+    }
+
     pub fn number(&self) -> RunNo {
         self.run.number
     }
@@ -93,16 +102,19 @@ impl<'a> RunView<'a> {
     }
 
     pub fn counts(&self) -> Counts {
-        self.run.counts
+        match self.begun {
+            Some(begun) => begun.counts(self.state, self.run),
+            None => self.run.counts,
+        }
     }
 
     pub fn node_records(&self) -> NodeRecords<'a> {
-        NodeRecords::new(self.state, self.run)
+        NodeRecords::new(self.state, self.run, self.begun)
     }
 
     /// The root's steps in order of declaration, as one screen shows them.
     pub fn root_steps(&self) -> impl Iterator<Item = StepProgress> + use<'a> {
-        self.run.root_steps()
+        self.run.root_steps(self.begun)
     }
 
     /// One step, in the frame that `indices` name; None where that frame is not, or not yet.
@@ -138,7 +150,7 @@ impl<'a> RunView<'a> {
             },
             parameters_at_start: start,
             context: run.context.clone(),
-            counts: run.counts,
+            counts: self.counts(),
             first_index: run.first_index,
             last_index: run.last_index,
         }
@@ -148,21 +160,6 @@ impl<'a> RunView<'a> {
     fn parameters_at_end(&self) -> Vec<(Arc<str>, Value)> {
         let overlay = self.run.frames.get(0).result.clone();
         parameters(&Scope { overlay, base: Some(self.run.initial.clone()) })
-    }
-
-    /// Counts of the nodes under the composite at `path`, frames that are to come included.
-    pub fn composite_counts(&self, path: &str) -> Option<Counts> {
-        let map = find(self.run, path)?.map(self.run)?;
-        Some(self.run.maps.get(map).counts)
-    }
-
-    /// Where the step at `path` stands; `Waiting` where its item has no frame yet.
-    pub fn status_of(&self, path: &str) -> Option<NodeStatus> {
-        Some(match find(self.run, path)? {
-            Found::Row(row) => self.run.nodes.get(row).status,
-            Found::Past { status, .. } => status,
-            Found::Unopened { .. } => NodeStatus::Waiting,
-        })
     }
 }
 

@@ -7,6 +7,7 @@ use dagmar_common::limits::WORKER_LEASES_MAX;
 use dagmar_common::record::{NodeStatus, RunStatus};
 use dagmar_common::time::LogTime;
 
+use super::Begun;
 use super::find::{Found, find};
 use crate::state::State;
 use crate::state::node::{Marks, NONE};
@@ -48,8 +49,8 @@ pub enum Reason {
         worker: Arc<str>,
         attempt: u32,
         granted: LogIndex,
-        /// Granted beyond what the worker can run at once: it waits there.
-        is_ahead: bool,
+        /// Else it waits there for its cpus.
+        has_begun: bool,
     },
     /// A composite at work.
     Items {
@@ -106,8 +107,12 @@ pub enum Lack {
     Nothing,
 }
 
-/// What keeps `run`, or the step at `path` in it, from going on.
-pub fn why(state: &State, run: RunNo, path: Option<&str>) -> Vec<Reason> {
+/// What is agreed, and what one leader heard.
+type Facts<'a> = (&'a State, &'a Begun);
+
+/// What keeps `run`, or the step at `path` in it, from going on; what it says of trials that have
+/// begun is as fresh as `begun`.
+pub fn why(state: &State, begun: &Begun, run: RunNo, path: Option<&str>) -> Vec<Reason> {
     let Some(slot) = state.runs.slot(run) else { return vec![Reason::NoSuchRun] };
     let row = state.runs.get(slot);
     if !row.is_live() {
@@ -122,10 +127,10 @@ pub fn why(state: &State, run: RunNo, path: Option<&str>) -> Vec<Reason> {
         reasons.push(Reason::RunStopping { why });
     }
     match path.map(|path| find(row, path)) {
-        None => of_run(state, row, &mut reasons),
+        None => of_run((state, begun), row, &mut reasons),
         Some(None) => reasons.push(Reason::NoSuchStep),
-        Some(Some(Found::Row(at))) => of_node(state, row, at, &mut reasons),
-        Some(Some(Found::Past { status, .. })) => reasons.push(Reason::Ended { status }),
+        Some(Some(Found::Row(at))) => of_node((state, begun), row, at, &mut reasons),
+        Some(Some(Found::Past { status })) => reasons.push(Reason::Ended { status }),
         Some(Some(Found::Unopened { map })) => {
             let map = row.maps.get(map);
             reasons.push(Reason::ItemWaits { open: map.open, next: map.next });
@@ -135,7 +140,7 @@ pub fn why(state: &State, run: RunNo, path: Option<&str>) -> Vec<Reason> {
 }
 
 /// The steps that something else than another step keeps.
-fn of_run(state: &State, run: &RunRow, reasons: &mut Vec<Reason>) {
+fn of_run(facts: Facts<'_>, run: &RunRow, reasons: &mut Vec<Reason>) {
     let (mut named, mut more) = (0, 0);
     for frame in run.frames.iter().filter(|frame| !frame.is_free() && frame.left > 0) {
         let section = run.graph.graph.section(frame.section);
@@ -153,7 +158,7 @@ fn of_run(state: &State, run: &RunRow, reasons: &mut Vec<Reason>) {
             named += 1;
             let path: Arc<str> = path_of(run, row).into();
             let mut own = Vec::new();
-            of_node(state, run, row, &mut own);
+            of_node(facts, run, row, &mut own);
             let steps = own.into_iter();
             reasons.extend(
                 steps.map(|reason| Reason::Step { path: path.clone(), reason: Box::new(reason) }),
@@ -168,7 +173,7 @@ fn of_run(state: &State, run: &RunRow, reasons: &mut Vec<Reason>) {
     }
 }
 
-fn of_node(state: &State, run: &RunRow, row: u32, reasons: &mut Vec<Reason>) {
+fn of_node((state, begun): Facts<'_>, run: &RunRow, row: u32, reasons: &mut Vec<Reason>) {
     let node = run.nodes.get(row);
     let attempt = u32::from(node.failed) + 1;
     match node.status {
@@ -176,7 +181,7 @@ fn of_node(state: &State, run: &RunRow, row: u32, reasons: &mut Vec<Reason>) {
             let until = state.timers.rows.get(node.link).deadline;
             reasons.push(Reason::Backoff { until, attempt });
         }
-        NodeStatus::Waiting => waits_for(run, row, reasons),
+        NodeStatus::Waiting => waits_for(begun, run, row, reasons),
         NodeStatus::Ready => ready(state, run, row, reasons),
         NodeStatus::Leased if run.task_of(row).is_some() => {
             let Some(lease) = state.leases.live(Fence(node.fence)) else { return };
@@ -184,7 +189,7 @@ fn of_node(state: &State, run: &RunRow, row: u32, reasons: &mut Vec<Reason>) {
                 worker: state.workers.get(lease.worker).name.clone(),
                 attempt,
                 granted: LogIndex(lease.granted),
-                is_ahead: !lease.is_charged,
+                has_begun: begun.has(Fence(node.fence)),
             });
         }
         NodeStatus::Leased => {
@@ -197,13 +202,15 @@ fn of_node(state: &State, run: &RunRow, row: u32, reasons: &mut Vec<Reason>) {
 }
 
 /// The sources of its edges that have not ended.
-fn waits_for(run: &RunRow, row: u32, reasons: &mut Vec<Reason>) {
+fn waits_for(begun: &Begun, run: &RunRow, row: u32, reasons: &mut Vec<Reason>) {
     let frame = run.frames.get(run.nodes.get(row).frame);
     let (section, no) = (run.graph.graph.section(frame.section), frame.node(row));
     let before = reasons.len();
     for from in section.nodes().filter(|from| section.edges(*from).targets.contains(&no)) {
-        let status = run.nodes.get(frame.row(from)).status;
-        if !status.has_ended() {
+        let node = run.nodes.get(frame.row(from));
+        if !node.status.has_ended() {
+            let is_idle = run.task_of(frame.row(from)).is_some() && !begun.has(Fence(node.fence));
+            let status = if is_idle { NodeStatus::Waiting } else { node.status };
             let step = path_of(run, frame.row(from)).into();
             reasons.push(Reason::WaitsFor { step, status });
         }

@@ -79,7 +79,7 @@ impl Leader {
         };
         let Greeting { hello, behind, .. } = *greeting;
         let of = |state: HeldAs| hello.held.iter().filter(move |held| held.state == state);
-        session.begun(of(HeldAs::Running).map(|held| held.fence));
+        of(HeldAs::Running).for_each(|held| session.has_begun(held.fence, None));
         let verdicts: Vec<(Fence, Verdict)> = hello
             .held
             .iter()

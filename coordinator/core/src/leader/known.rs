@@ -6,6 +6,7 @@ use dagmar_common::ids::{Fence, Incarnation, Session as SessionNo, StreamNo, Wor
 use dagmar_common::lease::{Outcome, Returned};
 use dagmar_common::time::BootTime;
 
+use crate::ask::Begun;
 use crate::command::Command;
 
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ pub(crate) struct Known {
     /// The session whose stream broke last, and when.
     pub parted: Option<(SessionNo, BootTime)>,
     /// What had begun, and was not reported, when that stream broke.
-    pub begun: BTreeSet<Fence>,
+    pub begun: Begun,
     /// Granted under this leader, and never sent.
     pub unsent: BTreeSet<Fence>,
     /// What it reported in this turn.

@@ -24,6 +24,7 @@ use dagmar_common::time::{BootTime, LogTime, Span};
 
 pub use facts::{Facts, LeaseFacts, WorkerFacts};
 
+use crate::ask::Begun;
 use crate::command::{Batch, Command, Position};
 use crate::effect::Effect;
 use known::Known;
@@ -216,6 +217,14 @@ impl Leader {
         self.settle(state, out);
     }
 
+    /// What runs, of all that is leased, as far as workers have told.
+    pub fn begun(&self) -> Begun {
+        let mut begun = Begun::default();
+        self.sessions.values().for_each(|session| session.shows_begun(&mut begun));
+        self.workers.values().for_each(|known| begun.extend(&known.begun));
+        begun
+    }
+
     /// When the next turn is due although nothing happens; before its own `LeaderUp` is applied
     /// there is nobody to look at, and that comes by itself.
     pub fn wakes_at(&self) -> BootTime {
@@ -288,7 +297,7 @@ impl Leader {
             FromWorker::Hello(hello) => self.greet(stream, hello, out),
             FromWorker::Begun(begun) => {
                 if let Some(session) = self.sessions.get_mut(&stream) {
-                    session.begun_all(&begun);
+                    begun.iter().for_each(|one| session.has_begun(one.fence, Some(one.at)));
                 }
             }
             FromWorker::Outcomes(outcomes) => self.outcomes(stream, outcomes, out),

@@ -93,7 +93,7 @@ impl Leader {
         for stream in &known.streams {
             let Some(session) = self.sessions.get_mut(stream) else { continue };
             if session.answered().is_some() {
-                session.say_fence(kind, fence);
+                session.answers(kind, fence);
                 self.talking.insert(*stream);
             }
         }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use dagmar_common::ids::{Fence, Incarnation, Session as SessionNo, StreamNo, WorkerId};
-use dagmar_common::lease::{Begun, FromWorker, Heartbeat, Hello, Numbered, Start, ToWorker};
+use dagmar_common::lease::{FromWorker, Heartbeat, Hello, Numbered, Start, ToWorker};
 use dagmar_common::mutant::{Mutant, lives};
-use dagmar_common::time::BootTime;
+use dagmar_common::time::{BootTime, WallTime};
 
 use super::Output;
+use crate::ask;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -15,7 +16,9 @@ pub(crate) struct Session {
     pub heard: BootTime,
     received: u64,
     sent: u64,
-    begun: BTreeSet<Fence>,
+    begun: ask::Begun,
+    /// What had begun and was reported, until the log has it.
+    unanswered: ask::Begun,
     begun_sum: u64,
     /// Heartbeats not acknowledged yet, with the round that each waits for.
     pub beats: Vec<(u64, u64)>,
@@ -60,7 +63,8 @@ impl Session {
             heard: now,
             received: 0,
             sent: 0,
-            begun: BTreeSet::new(),
+            begun: ask::Begun::default(),
+            unanswered: ask::Begun::default(),
             begun_sum: 0,
             beats: Vec::new(),
             outbox: Vec::new(),
@@ -103,26 +107,31 @@ impl Session {
         is_hello == is_open && (message.number == number || lives(Mutant::NumbersNotChecked))
     }
 
-    pub fn begun(&mut self, begun: impl IntoIterator<Item = Fence>) {
-        for fence in begun {
-            if self.begun.insert(fence) {
-                self.begun_sum ^= fence.hash();
-            }
-        }
-    }
-
-    pub fn begun_all(&mut self, begun: &[Begun]) {
-        self.begun(begun.iter().map(|one| one.fence));
-    }
-
-    pub fn reported(&mut self, fence: Fence) {
-        if !self.begun.is_empty() && self.begun.remove(&fence) {
+    pub fn has_begun(&mut self, fence: Fence, at: Option<WallTime>) {
+        if self.begun.insert(fence, at) {
             self.begun_sum ^= fence.hash();
         }
     }
 
+    /// Whoever looks meanwhile sees no step that waits again.
+    pub fn shows_begun(&self, begun: &mut ask::Begun) {
+        begun.extend(&self.begun);
+        begun.extend(&self.unanswered);
+    }
+
+    pub fn reported(&mut self, fence: Fence) {
+        if self.begun.is_empty() {
+            return;
+        }
+        let at = self.begun.at(fence);
+        if self.begun.remove(fence) {
+            self.begun_sum ^= fence.hash();
+            self.unanswered.insert(fence, at);
+        }
+    }
+
     /// What began and was not reported, for whoever has to tell how far a lost worker came.
-    pub fn take_begun(&mut self) -> BTreeSet<Fence> {
+    pub fn take_begun(&mut self) -> ask::Begun {
         std::mem::take(&mut self.begun)
     }
 
@@ -143,6 +152,12 @@ impl Session {
             Some(ToWorker::Start(starts)) => starts.push(start),
             _ => self.outbox.push(ToWorker::Start(vec![start])),
         }
+    }
+
+    /// The log has what was reported, or never will.
+    pub fn answers(&mut self, kind: fn(Vec<Fence>) -> ToWorker, fence: Fence) {
+        self.unanswered.remove(fence);
+        self.say_fence(kind, fence);
     }
 
     /// Joins its like, if that was said last: what is said keeps its order.

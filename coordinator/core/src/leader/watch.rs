@@ -3,9 +3,7 @@
 //! Levels, not edges: the state's readiness is compared with the streams that live, after every
 //! entry that may have changed it, whenever a stream ends, and every few seconds.
 
-use std::collections::BTreeSet;
-
-use dagmar_common::ids::{Fence, StreamNo, WorkerId};
+use dagmar_common::ids::{StreamNo, WorkerId};
 use dagmar_common::lease::ToWorker;
 use dagmar_common::limits::{HEARTBEAT_EVERY, HEARTBEATS_LATE, HELLO_BACK_WITHIN};
 use dagmar_common::mutant::{Mutant, lives};
@@ -91,8 +89,8 @@ impl Leader {
         if is_here || known.is_busy() {
             return;
         }
-        let all = |fences: &BTreeSet<Fence>| fences.iter().copied().collect();
-        let (started, unsent) = (all(&known.begun), all(&known.unsent));
+        let started = known.begun.fences().collect();
+        let unsent = known.unsent.iter().copied().collect();
         self.propose(Command::WorkerLost { worker: worker.id, started, unsent }, out);
     }
 

@@ -120,6 +120,7 @@ impl Turn<'_> {
             indices: frame.indices.clone(),
             status: to,
             attempt,
+            at: self.entry.wall,
         };
         self.out.effects.push(Effect::Event(event));
         let map = frame.map;

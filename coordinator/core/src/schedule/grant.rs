@@ -254,6 +254,7 @@ impl State {
         );
         let need = self.schedule.need(class);
         self.workers.get_mut(worker).link(&mut self.leases, fence, need, is_charged);
+        self.workers.leases += 1;
         out.effects.push(Effect::Start { worker, fence });
         let mut turn = self.turn(slot, entry, out);
         turn.tell(row, NodeStatus::Ready, NodeStatus::Leased);

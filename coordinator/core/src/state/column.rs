@@ -42,6 +42,13 @@ impl<T, const ROWS: usize> Column<T, ROWS> {
         self.pages[row / ROWS].row(row % ROWS)
     }
 
+    /// Drops the last `pages`; false once nothing is left.
+    pub fn shed(&mut self, pages: usize) -> bool {
+        self.pages.truncate(self.pages.len().saturating_sub(pages));
+        self.length = self.length.min(self.pages.len() * ROWS);
+        self.length > 0
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.length).map(|row| self.pages[row / ROWS].row(row % ROWS))
     }
@@ -176,6 +183,16 @@ impl Freeze for u64 {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_shed_from_the_end() {
+        let mut column: Column<u32, 4> = Column::default();
+        column.extend(10, &7);
+        assert!(column.shed(1));
+        assert_eq!(column.iter().count(), 8);
+        assert!(!column.shed(2) && column.len() == 0);
+        assert_eq!(column.push(1), 0, "it begins again");
+    }
 
     #[test]
     fn what_was_frozen_stays() {

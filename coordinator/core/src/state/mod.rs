@@ -65,7 +65,13 @@ pub(crate) struct Runs {
     pub by_number: BTreeMap<RunNo, u32>,
     pub by_id: BTreeMap<RunId, Known>,
     pub graphs: BTreeMap<Digest, Weak<SharedGraph>>,
+    /// Archived, and no part of the state any more: they are dropped a piece with each entry, for
+    /// all of a large one at once would be a pause.
+    pub leaving: Vec<RunRow>,
 }
+
+/// Pages of each column of a run that are dropped with one entry.
+const SHED_PAGES: usize = 64;
 
 /// Where a run id leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,8 +206,17 @@ impl Runs {
         };
         let place = self.summaries.push(summary);
         self.by_id.insert(run.id.clone(), Known::Archived(place));
+        self.leaving.push(*run);
+    }
+
+    /// Drops a piece of what left.
+    pub fn shed(&mut self) {
+        let Some(run) = self.leaving.last_mut() else { return };
+        if run.shed(SHED_PAGES) {
+            return;
+        }
         let digest = run.graph.digest;
-        drop(run);
+        self.leaving.pop();
         if self.graphs.get(&digest).is_some_and(|graph| graph.strong_count() == 0) {
             self.graphs.remove(&digest);
         }

@@ -177,6 +177,15 @@ impl RunRow {
         self.queues[queue].length -= 1;
     }
 
+    /// Drops so many pages of each of its columns; false once nothing is left.
+    pub fn shed(&mut self, pages: usize) -> bool {
+        self.nodes.shed(pages)
+            | self.frames.shed(pages)
+            | self.trials.shed(pages)
+            | self.maps.shed(pages)
+            | self.past.shed(pages)
+    }
+
     pub fn is_live(&self) -> bool {
         self.status == RunStatus::Running
     }

@@ -11,9 +11,10 @@ use super::lease::Leases;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Workers {
     pub rows: Vec<WorkerRow>,
-    /// These follow from the rows: numbers by name, and all cpus in thousandths.
+    /// These follow from the rows: numbers by name, all cpus in thousandths, and all leases.
     pub numbers: BTreeMap<WorkerId, WorkerNo>,
     pub capacity: u64,
+    pub leases: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +78,7 @@ impl Workers {
     pub fn derive(&mut self) {
         self.numbers = (0..).map(WorkerNo).zip(&self.rows).map(|(no, row)| (row.id, no)).collect();
         self.capacity = self.rows.iter().map(|row| u64::from(row.cpu_millis)).sum();
+        self.leases = self.rows.iter().map(|row| u64::from(row.leases)).sum();
     }
 }
 

@@ -5,6 +5,7 @@ mod error;
 mod fences;
 mod forms;
 mod pack;
+mod parameters;
 mod rows;
 mod snapshot;
 #[cfg(test)]
@@ -13,5 +14,6 @@ mod v1;
 
 pub use error::StoredError;
 pub use pack::RestoreError;
+pub use parameters::{decode_parameters, encode_parameters};
 pub use snapshot::Frozen;
-pub use v1::{decode_batch, decode_parameters, encode_batch, encode_parameters};
+pub use v1::{decode_batch, encode_batch};

@@ -168,8 +168,8 @@ impl<'a> Reader<'a> {
         if self.is_last {
             return Err(RestoreError::Truncated);
         }
-        let sealed = (self.source)().ok_or(RestoreError::Truncated)?;
-        let (_, body) = envelope::open(Kind::SnapshotChunk, VERSION, &sealed)
+        self.chunk = (self.source)().ok_or(RestoreError::Truncated)?;
+        let (_, body) = envelope::open(Kind::SnapshotChunk, VERSION, &self.chunk)
             .map_err(RestoreError::Envelope)?;
         let Some((&[a, b, c, d, is_last], rest)) = body.split_first_chunk() else {
             return Err(RestoreError::Malformed("a chunk without its head"));
@@ -180,8 +180,7 @@ impl<'a> Reader<'a> {
         }
         self.chunks += 1;
         self.is_last = is_last != 0;
-        self.chunk = rest.to_vec();
-        self.at = 0;
+        self.at = self.chunk.len() - rest.len();
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Snapshots: the state frozen within a moment, written elsewhere, and put together again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -47,11 +48,11 @@ impl State {
     }
 
     /// The state that wrote these chunks: from here on it does what that one does.
-    pub fn restore<C: AsRef<[u8]>>(
+    pub fn restore<'a, C: Into<Cow<'a, [u8]>>>(
         chunks: impl IntoIterator<Item = C>,
     ) -> Result<State, RestoreError> {
         let mut chunks = chunks.into_iter();
-        let mut next = || chunks.next().map(|chunk| chunk.as_ref().to_vec());
+        let mut next = || chunks.next().map(|chunk| chunk.into().into_owned());
         let mut reader = Reader::new(&mut next);
         let mut state = State::unpack(&mut reader)?;
         reader.finish()?;

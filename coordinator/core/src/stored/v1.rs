@@ -3,10 +3,8 @@
 //! Fences stand as differences to the one before and times as differences to the entry's label, so
 //! that the outcome of a small trial takes some 12 bytes.
 
-use std::sync::Arc;
-
 use bincode::config::{self, Configuration};
-use bincode::{Decode, Encode};
+use bincode::{BorrowDecode, Decode, Encode};
 use dagmar_common::envelope::{self, Kind};
 use dagmar_common::ids::{
     ClusterId, Digest, Incarnation, RequestId, RunId, Session, Term, WorkerId,
@@ -127,9 +125,6 @@ struct OutcomeRestV1 {
     last_lines: String,
 }
 
-#[derive(Encode, Decode)]
-struct ParametersV1(Vec<(String, String)>);
-
 /// One entry in its envelope, appended to `out`.
 pub fn encode_batch(batch: &Batch, out: &mut Vec<u8>) {
     seal(Kind::Batch, &BatchV1::from(batch), out);
@@ -140,26 +135,13 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, StoredError> {
     Ok(batch.into())
 }
 
-/// Initial values as a submission carries them, sorted by name.
-pub fn encode_parameters(parameters: &[(Arc<str>, Value)]) -> Vec<u8> {
-    let pairs = parameters.iter().map(|(name, value)| (name.to_string(), value.spelled().into()));
-    let mut out = Vec::new();
-    write(&ParametersV1(pairs.collect()), &mut out);
-    out
-}
-
-pub fn decode_parameters(bytes: &[u8]) -> Result<Vec<(Arc<str>, Value)>, StoredError> {
-    let ParametersV1(pairs) = read(bytes)?;
-    Ok(pairs.into_iter().map(|(name, value)| (name.into(), Value::from_spelled(value))).collect())
-}
-
 const CONFIG: Configuration = config::standard();
 /// A length is believed as far as what is read can hold: of few bytes little is set aside.
 const FEW_BYTES: usize = 64 << 10;
 const FEW_DECODED_BYTES_MAX: usize = 256 * FEW_BYTES;
 const DECODED_BYTES_MAX: usize = 1 << 30;
 
-fn write(form: &impl Encode, out: &mut Vec<u8>) {
+pub(super) fn write(form: &impl Encode, out: &mut Vec<u8>) {
     // Writing into a vector fails only for types that none of the forms holds.
     if let Err(error) = bincode::encode_into_std_write(form, out, CONFIG) {
         unreachable!("a stored form that cannot be written: {error}")
@@ -172,12 +154,12 @@ fn seal(kind: Kind, form: &impl Encode, out: &mut Vec<u8>) {
     envelope::seal_into(kind, VERSION, &body, out);
 }
 
-fn read<T: Decode<()>>(bytes: &[u8]) -> Result<T, StoredError> {
+pub(super) fn read<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, StoredError> {
     let decoded = match bytes.len() {
         0..=FEW_BYTES => {
-            bincode::decode_from_slice(bytes, CONFIG.with_limit::<FEW_DECODED_BYTES_MAX>())
+            bincode::borrow_decode_from_slice(bytes, CONFIG.with_limit::<FEW_DECODED_BYTES_MAX>())
         }
-        _ => bincode::decode_from_slice(bytes, CONFIG.with_limit::<DECODED_BYTES_MAX>()),
+        _ => bincode::borrow_decode_from_slice(bytes, CONFIG.with_limit::<DECODED_BYTES_MAX>()),
     };
     match decoded {
         Ok((form, length)) if length == bytes.len() => Ok(form),
@@ -186,7 +168,7 @@ fn read<T: Decode<()>>(bytes: &[u8]) -> Result<T, StoredError> {
     }
 }
 
-fn open<T: Decode<()>>(kind: Kind, bytes: &[u8]) -> Result<T, StoredError> {
+fn open<'a, T: BorrowDecode<'a, ()>>(kind: Kind, bytes: &'a [u8]) -> Result<T, StoredError> {
     let (_, body) = envelope::open(kind, VERSION, bytes).map_err(StoredError::Envelope)?;
     read(body)
 }

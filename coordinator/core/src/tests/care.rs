@@ -9,7 +9,7 @@ use dagmar_common::time::Span;
 use super::drawing::{Step, graph, task};
 use super::leases::{attempts, ready};
 use super::world::{WORKER, World, hello, life, outcome};
-use crate::ask::{Lack, Reason, why};
+use crate::ask::{Lack, Reason};
 use crate::command::Command;
 use crate::effect::{Effect, Reply};
 
@@ -204,8 +204,7 @@ fn a_drained_worker_ends_what_it_has_and_gets_no_more() {
     world.give_back(held[1]);
     world.succeed("t0", &[]);
     assert!(world.paths().is_empty());
-    let Some(Reason::Needs { workers, .. }) = why(&world.state, run, Some("t4")).into_iter().next()
-    else {
+    let Some(Reason::Needs { workers, .. }) = world.why(run, Some("t4")).into_iter().next() else {
         panic!("it waits for a worker")
     };
     assert_eq!(workers, [("w7".into(), Lack::Draining)]);

@@ -4,12 +4,12 @@ use dagmar_common::graph::Graph;
 use dagmar_common::ids::{Fence, RunNo, Session, WorkerId, WorkerNo};
 use dagmar_common::lease::{Ending, ExitReason, Outcome};
 use dagmar_common::limits::{CRASH_LIMIT, LOST_AFTER, LOST_AFTER_MIN, LOST_ATTEMPTS_MAX};
-use dagmar_common::record::{AttemptRecord, AttemptStatus, RunStatus};
-use dagmar_common::time::Span;
+use dagmar_common::record::{AttemptRecord, AttemptStatus, NodeStatus, RunStatus};
+use dagmar_common::time::{Span, WallTime};
 
 use super::drawing::{graph, task};
 use super::world::{WORKER, World, hello, life, outcome};
-use crate::ask::{Lack, Reason, why};
+use crate::ask::{Begun, Lack, Reason, RunView};
 use crate::command::Command;
 use crate::effect::{Effect, Reply};
 use crate::state::lease::RECORDED_OUTCOMES_MAX;
@@ -25,7 +25,7 @@ fn row_28_attempts_and_their_backoff() {
         let until = dagmar_common::time::LogTime(world.time + waits * 1_000_000);
         assert_eq!(world.state.next_deadline(), Some(until));
         let attempt = if waits == 2 { 2 } else { 3 };
-        assert_eq!(why(&world.state, run, Some("a")), [Reason::Backoff { until, attempt }]);
+        assert_eq!(world.why(run, Some("a")), [Reason::Backoff { until, attempt }]);
         world.time = until.0;
         world.apply(vec![Command::Continue]);
     }
@@ -169,7 +169,7 @@ fn a_lost_worker_loses_its_leases_only_after_its_time() {
     world.time = LOST_AFTER.0;
     assert_eq!(world.apply(vec![lost()]), [Reply::Done]);
     world.running.clear();
-    let Some(Reason::Needs { workers, .. }) = why(&world.state, run, Some("a")).pop() else {
+    let Some(Reason::Needs { workers, .. }) = world.why(run, Some("a")).pop() else {
         panic!("it waits for a worker")
     };
     assert_eq!(workers, [("w7".into(), Lack::Lost)]);
@@ -286,7 +286,7 @@ fn a_new_leader_grants_only_to_workers_ready_under_it() {
     world.apply(vec![Command::LeaderUp]);
     let run = world.submit(&graph(&[task("a")]), &[]);
     assert!(world.running.is_empty());
-    let Some(Reason::Needs { workers, .. }) = why(&world.state, run, Some("a")).pop() else {
+    let Some(Reason::Needs { workers, .. }) = world.why(run, Some("a")).pop() else {
         panic!("it waits for a worker")
     };
     assert!(matches!(workers[..], [(_, Lack::Suspended { .. })]));
@@ -332,7 +332,7 @@ fn the_run_with_fewest_leases_comes_first() {
     world.submit(&graph(&wide), &[]);
     assert_eq!(world.running.len(), 4);
     let small = world.submit(&graph(&[task("small")]), &[]);
-    let reasons = why(&world.state, small, Some("small"));
+    let reasons = world.why(small, Some("small"));
     let workers = vec![("w7".into(), Lack::Busy { free: 0 })];
     assert_eq!(reasons, [Reason::Needs { cpu_millis: 1_000, workers }]);
     let fence = world.fence("wide0");
@@ -362,8 +362,8 @@ fn a_large_trial_that_waits_long_gets_a_worker_for_itself() {
     assert!(!world.paths().contains(&"large"));
     slow(&mut world);
     slow(&mut world);
-    assert_eq!(world.paths(), ["large"], "{:?}", why(&world.state, run, Some("large")));
-    let other = why(&world.state, run, Some("t29"));
+    assert_eq!(world.paths(), ["large"], "{:?}", world.why(run, Some("large")));
+    let other = world.why(run, Some("t29"));
     assert!(matches!(other[0], Reason::Needs { .. }));
 }
 
@@ -425,12 +425,44 @@ fn why_names_what_a_step_waits_for() {
     let run = world.submit(&graph(&steps), &[]);
     let status = dagmar_common::record::NodeStatus::Leased;
     let waits = Reason::WaitsFor { step: "a".into(), status };
-    assert_eq!(why(&world.state, run, Some("b")), [waits]);
+    assert_eq!(world.why(run, Some("b")), [waits]);
     let workers = vec![("w7".into(), Lack::TooSmall { cpu_millis: 1_000 })];
     let needs = Reason::Needs { cpu_millis: 9_000, workers };
-    assert_eq!(why(&world.state, run, Some("big")), std::slice::from_ref(&needs));
-    assert_eq!(why(&world.state, run, Some("nope")), [Reason::NoSuchStep]);
-    let whole = why(&world.state, run, None);
+    assert_eq!(world.why(run, Some("big")), std::slice::from_ref(&needs));
+    assert_eq!(world.why(run, Some("nope")), [Reason::NoSuchStep]);
+    let whole = world.why(run, None);
     assert!(whole.contains(&Reason::Step { path: "big".into(), reason: Box::new(needs) }));
     assert_eq!(whole.len(), 2);
+}
+
+#[test]
+fn only_what_has_begun_is_told_as_running() {
+    let mut world = World::new(2);
+    let steps = [task("a"), task("b"), task("c"), task("d").needs(&["b"])];
+    let run = world.submit(&graph(&steps), &[]);
+    let of_a = world.running.iter().find(|(_, start)| &*start.name.path == "a");
+    let mut begun = Begun::default();
+    begun.insert(*of_a.expect("it is leased").0, Some(WallTime(7)));
+    let view = world.state.run(run).expect("it is not archived");
+    let shown = |view: RunView<'_>| {
+        let of_node = |entry| match entry {
+            dagmar_common::record::Entry::Node(node) => (node.status, node.attempts.len()),
+            _ => panic!("there is no map"),
+        };
+        let steps: Vec<_> = view.root_steps().map(|step| (step.status, step.began)).collect();
+        (view.node_records().map(of_node).collect::<Vec<_>>(), steps, view.counts())
+    };
+    let (nodes, steps, counts) = shown(view);
+    let (leased, ready, waiting) = (NodeStatus::Leased, NodeStatus::Ready, NodeStatus::Waiting);
+    assert_eq!(nodes, [(leased, 1), (leased, 1), (ready, 0), (waiting, 0)]);
+    assert_eq!((steps[0], counts.active, counts.waiting), ((leased, None), 3, 1));
+    let (nodes, steps, counts) = shown(view.with(&begun));
+    assert_eq!(nodes, [(leased, 1), (ready, 0), (ready, 0), (waiting, 0)]);
+    assert_eq!(steps[..2], [(leased, Some(WallTime(7))), (ready, None)]);
+    assert_eq!((counts.active, counts.waiting), (1, 3));
+    let reasons = crate::ask::why(&world.state, &begun, run, Some("b"));
+    assert!(matches!(reasons[..], [Reason::Running { has_begun: false, .. }]), "{reasons:?}");
+    let status = waiting;
+    let waits = crate::ask::why(&world.state, &begun, run, Some("d"));
+    assert_eq!(waits, [Reason::WaitsFor { step: "b".into(), status }]);
 }

@@ -5,7 +5,9 @@ use dagmar_common::ids::{
     Digest, LogIndex, NodeNo, RequestId, RunId, RunNo, Session, TaskNo, Term, WorkerId,
 };
 use dagmar_common::lease::Ending;
-use dagmar_common::limits::{ENTRY_UNITS_MAX, LOST_AFTER, STAGE_CHUNK_BYTES, WORKER_LEASES_MAX};
+use dagmar_common::limits::{
+    EDGES_PER_UNIT, ENTRY_UNITS_MAX, LOST_AFTER, STAGE_CHUNK_BYTES, WORKER_LEASES_MAX,
+};
 use dagmar_common::record::{NodeStatus, RunStatus};
 use dagmar_common::time::{LogTime, WallTime};
 
@@ -19,6 +21,9 @@ const MANY: u32 = 200_000;
 /// What one entry may change at most: its units, and a quarter more that timers or the agenda get
 /// where commands have used them.
 const CHANGES_MAX: usize = (ENTRY_UNITS_MAX + ENTRY_UNITS_MAX / 4) as usize;
+/// The same beside others: a quarter, what the one step leaves that began before the end of it, and
+/// the hop.
+const BESIDE_CHANGES_MAX: usize = (ENTRY_UNITS_MAX / 4 + EDGES_PER_UNIT) as usize;
 
 /// A state by itself, without the checks of a [`World`] that look at every row after every entry.
 struct Bare {
@@ -51,6 +56,7 @@ impl Bare {
         assert!(changes <= CHANGES_MAX, "entry {} changes {changes} nodes", self.entries);
         if self.has_chain {
             assert!(self.hop().is_some(), "no hop in entry {}", self.entries);
+            assert!(changes <= BESIDE_CHANGES_MAX, "entry {}: {changes} changes", self.entries);
         }
         let mut replies = self.applied.replies.clone();
         replies.truncate(asked);

@@ -15,6 +15,7 @@ use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
 
 use crate::State;
+use crate::ask::{Reason, why};
 use crate::command::{Batch, Command, Payload, Position, Submit, WorkerHello};
 use crate::effect::{Applied, Effect, Event, Reply};
 use crate::stored;
@@ -139,6 +140,11 @@ impl World {
         assert_eq!(replies, [Reply::Submitted { run, number }]);
         self.settle();
         number
+    }
+
+    /// Everything that the worker was told to run has begun.
+    pub fn why(&self, run: RunNo, path: Option<&str>) -> Vec<Reason> {
+        why(&self.state, &self.running.keys().copied().collect(), run, path)
     }
 
     pub fn submission(&mut self, run: &str, graph: &Graph, given: &[(&str, &str)]) -> Submit {

@@ -118,3 +118,20 @@ fn a_start_that_could_not_be_sent_is_told_to_whoever_gives_the_worker_up() {
     desk.passes(306);
     desk.check("proposes Lost [] [Fence(1), Fence(2)]");
 }
+
+#[test]
+fn what_has_begun_is_known_until_its_end_is_in_the_log() {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    let begun = Begun { fence: Fence(1), at: WallTime(5) };
+    desk.says(1, FromWorker::Begun(vec![begun]));
+    let known = |desk: &Desk| {
+        let begun = desk.leader.begun();
+        begun.fences().map(|fence| (fence.0, begun.at(fence))).collect::<Vec<_>>()
+    };
+    assert_eq!(known(&desk), [(1, Some(WallTime(5)))]);
+    desk.says(1, outcomes(&[1, 2]));
+    assert_eq!(known(&desk), [(1, Some(WallTime(5)))], "its end is on the way to the log");
+    desk.apply();
+    assert_eq!(known(&desk), []);
+}

@@ -35,6 +35,8 @@ impl State {
         for number in (0..self.workers.rows.len() as u32).map(WorkerNo) {
             self.check_worker(number).map_err(|broken| format!("worker {number}: {broken}"))?;
         }
+        let leases = self.workers.rows.iter().map(|worker| u64::from(worker.leases)).sum::<u64>();
+        holds!(self.workers.leases == leases, "workers have {leases} leases, not as counted");
         self.check_schedule()
     }
 

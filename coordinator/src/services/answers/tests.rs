@@ -1,16 +1,21 @@
 //! Submissions whose staged parts another one takes, or a change of leader drops.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use dagmar_common::graph::{Graph, NodeKind, SectionBuilder};
-use dagmar_common::ids::{LogIndex, Term};
+use dagmar_common::ids::{Fence, LogIndex, Term};
+use dagmar_common::lease::LogPlace;
+use dagmar_common::limits::STAGE_CHUNK_BYTES;
+use dagmar_common::record::follow::Stream;
 use dagmar_common::time::{LogTime, WallTime};
 use dagmar_common::value::Value;
 use dagmar_coordinator_core::command::{Batch, Position};
 
 use super::*;
-use crate::handle::Input;
+use crate::handle::{Handle, Input};
+use crate::services::{Live, Logs};
 
 struct NoLogs;
 
