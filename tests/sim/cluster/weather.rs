@@ -159,16 +159,16 @@ impl World {
                 hosts.for_each(|host| host.transfer(to));
             }
             Fault::Replace => self.operator.replace(node, now),
-            of_workers => self.worker_fault(of_workers, station),
+            worker => self.worker_fault(worker, station),
         }
     }
 
-    fn worker_fault(&mut self, fault: Fault, station: usize) {
+    fn worker_fault(&mut self, fault: Fault, place: usize) {
         let (now, random) = (self.air.now, &mut self.air.random);
+        let station = &mut self.stations[place];
+        let id = station.worker.id;
         match fault {
-            Fault::WorkerDies => self.worker_dies(station),
             Fault::WorkerPauses => {
-                let station = &mut self.stations[station];
                 // Also for so long that it is given up.
                 let is_long = random.chance(1, 8);
                 let span = if is_long { AWAY } else { pause_span(random) };
@@ -185,16 +185,11 @@ impl World {
                     }
                 }
             }
-            Fault::Clone => self.clone_worker(station),
-            Fault::Drain => {
-                let (is_on, worker) = (random.chance(1, 2), self.stations[station].worker.id);
-                self.operator.wants(worker, Want::Drains(is_on), now);
-            }
+            Fault::Clone => self.clone_worker(place),
+            Fault::Drain => self.operator.wants(id, Want::Drains(random.chance(1, 2)), now),
             Fault::Remove if self.operator.removed >= REMOVALS_MAX => {}
-            Fault::Remove => {
-                self.operator.wants(self.stations[station].worker.id, Want::Removed, now);
-            }
-            of_nodes => unreachable!("{of_nodes:?} is no fault of a worker"),
+            Fault::Remove => self.operator.wants(id, Want::Removed, now),
+            _ => self.worker_dies(place),
         }
     }
 
