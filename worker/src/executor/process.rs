@@ -13,6 +13,7 @@ use dagmar_common::lease::{Begun, Outcome, Start};
 use dagmar_common::limits::{GRACE, LOG_BYTES_MAX};
 use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_common::view::Scope;
+use dagmar_supervisor::bounds::NEVER;
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch, Spawn};
 use rustix::io::Errno;
@@ -38,8 +39,8 @@ pub struct Config {
     pub program: PathBuf,
     /// Between TERM and KILL.
     pub grace: Span,
-    /// What becomes of tasks without this process. Those of a local run die with it, and need no
-    /// deadline: its coordinator dies too.
+    /// What becomes of tasks without this process. Those of a local run die with it, and what is
+    /// exclusive has no deadline there, only its guard: its coordinator dies too.
     pub tie: Tie,
 }
 
@@ -79,7 +80,6 @@ pub struct Processes {
     grace_us: u64,
     /// What an earlier life had been asked for and was not answered for.
     left: Vec<Fence>,
-    has_deadlines: bool,
 }
 
 pub(super) struct Shared {
@@ -162,13 +162,16 @@ impl Processes {
                 tell(reports);
             }
         })?;
+        if config.tie == Tie::Dies {
+            hello.push(&Request::Deadline { at_us: NEVER });
+        }
         supervisor.send(&hello)?;
         let mut directory = Packed::new();
         if !directory.push(config.directory.as_os_str().as_bytes()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a directory with a NUL"));
         }
-        let (grace_us, has_deadlines) = (config.grace.0, config.tie != Tie::Dies);
-        Ok(Processes { supervisor, shared, directory, grace_us, left, has_deadlines })
+        let grace_us = config.grace.0;
+        Ok(Processes { supervisor, shared, directory, grace_us, left })
     }
 
     /// What an earlier life here had begun, or was about to begin, and never heard the answer for.
@@ -264,7 +267,7 @@ impl Processes {
             time_limit_us: start.task.time_limit.map(|limit| limit.0),
             grace_us: self.grace_us,
             output_max: LOG_BYTES_MAX,
-            exclusive: start.task.care.exclusive && self.has_deadlines,
+            exclusive: start.task.care.exclusive,
             cpu_millis: start.task.resources.cpu_millis,
         }));
         state.records.asked(fence);

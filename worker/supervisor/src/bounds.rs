@@ -70,3 +70,9 @@ pub const END_WITHIN_US: u64 = 10_000_000;
 /// Ranges of started fences that are remembered; the lowest two become one beyond it, and what
 /// lies between them counts as started.
 pub const FENCE_RANGES_MAX: usize = 65_536;
+
+/// The deadline of exclusive tasks whose daemon is in the process of its only coordinator.
+pub const NEVER: u64 = u64::MAX;
+
+/// The loop looks around at least so often.
+pub const TURN_EVERY_US: u64 = 3_600_000_000;

@@ -9,7 +9,9 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec};
 use rustix::io::Errno;
 
-use crate::bounds::{BUSY_FLUSH_US, LAZY_FLUSH_US, ORPHANS_EVERY_US, TURN_BYTES_MAX};
+use crate::bounds::{
+    BUSY_FLUSH_US, LAZY_FLUSH_US, ORPHANS_EVERY_US, TURN_BYTES_MAX, TURN_EVERY_US,
+};
 use crate::clock;
 use crate::control::End;
 use crate::end;
@@ -205,7 +207,7 @@ impl Supervisor {
         let deadline = self.deadline.filter(|at| *at > now && self.tasks.has_exclusive());
         let next = [finished, orphans, readable, self.tasks.next_alarm(), self.outgoing.due()];
         let next = next.into_iter().chain([deadline, self.gives_up_at]);
-        let wait = next.flatten().min()?.saturating_sub(now);
+        let wait = next.flatten().min()?.saturating_sub(now).min(TURN_EVERY_US);
         Some(Timespec {
             tv_sec: (wait / 1_000_000) as i64,
             tv_nsec: (wait % 1_000_000 * 1_000) as i64,
