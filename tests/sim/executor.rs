@@ -111,11 +111,11 @@ impl Executor {
         process.ends = process.ends.min(ends);
     }
 
-    /// What is exclusive and runs takes so much longer: it meets its deadline.
+    /// What is exclusive, and not about to die, takes so much longer: it meets its deadline.
     pub fn linger(&mut self, span: Span) {
         let all = self.processes.values_mut().chain(&mut self.orphans);
-        let exclusive = all.filter(|process| process.care.exclusive);
-        exclusive.for_each(|process| process.ends = process.ends + span);
+        let runs = |process: &&mut Process| process.care.exclusive && process.stopped.is_none();
+        all.filter(runs).for_each(|process| process.ends = process.ends + span);
     }
 
     pub fn holds(&mut self, deadline: BootTime) {

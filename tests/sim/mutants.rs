@@ -11,7 +11,7 @@ use std::thread;
 
 use dagmar_common::mutant::{Mutant, with};
 
-use crate::scenario::{agents, deposed, forgetful, streams, workers};
+use crate::scenario::{agents, deposed, forgetful, hosts, streams, workers};
 use crate::{cluster, replicas};
 
 /// Where mutants are looked for: from one seed after the other, or in a history of their own.
@@ -25,7 +25,7 @@ enum Ground {
     Directed(fn()),
 }
 
-const CLUSTER_SEEDS: u64 = 200;
+const CLUSTER_SEEDS: u64 = 150;
 
 use Ground::{Cluster, Directed, Replicas};
 
@@ -79,6 +79,10 @@ fn grounds(mutant: Mutant) -> &'static [Ground] {
         Mutant::NotReadyKeepsStream => {
             &[Directed(streams::one_that_is_not_ready_has_to_greet_again)]
         }
+        // Rare in lives: it takes a host that is away for long over something exclusive.
+        Mutant::NoDeadline => &[Cluster, Directed(hosts::nothing_exclusive_outlives_its_deadline)],
+        Mutant::NoGuard => &[Cluster, Directed(hosts::nothing_exclusive_outlives_its_supervisor)],
+        Mutant::UnreadRequestsLive => &[Cluster, Directed(hosts::what_nobody_read_is_never_done)],
         // The others the weather finds.
         _ => &[Cluster],
     }

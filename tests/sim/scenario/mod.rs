@@ -6,5 +6,6 @@ pub mod agents;
 pub mod deposed;
 pub mod desk;
 pub mod forgetful;
+pub mod hosts;
 pub mod streams;
 pub mod workers;
