@@ -31,7 +31,7 @@ use dagmar_worker::logs::segments::Segments;
 use dagmar_worker::shell::{Said, Shell};
 use dagmar_worker_core::{Identity, Now};
 
-use super::damage;
+use super::{damage, still};
 use crate::wiring::{Engine, Opening};
 
 /// The only replica of a local run.
@@ -71,7 +71,10 @@ impl Embedded {
         let (handle, inputs) = Handle::new();
         let log = match opening {
             Opening::New => OpenLog::begin(&place.directory)?,
-            Opening::Resume => OpenLog::read(&place.directory)?,
+            Opening::Resume => {
+                still::check_records(&place.directory)?;
+                OpenLog::read(&place.directory)?
+            }
         };
         let identity = identity(&log);
         let (cpus, incarnation) = (identity.cpu_millis / 1_000, identity.incarnation.number);
