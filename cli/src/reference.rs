@@ -32,7 +32,7 @@ impl Reference {
         let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
             return Ok(Reference { run: run.to_owned(), path: None, attempt: None });
         };
-        // A step's name may hold a colon; only a number behind the last one is an attempt.
+        // No name holds a colon: what is no number is part of a name that does not exist.
         let (path, attempt) = match rest.rsplit_once(':') {
             Some((path, number)) => match number.parse::<u32>() {
                 Ok(number) if number > 0 && !path.is_empty() => (path, Some(number)),

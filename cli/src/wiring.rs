@@ -46,6 +46,9 @@ pub trait Engine: Send {
     /// the submission, so that nothing is missed.
     fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem>;
 
+    /// What a person is to know of the engine itself, while it works.
+    fn notices(&self) -> Receiver<&'static str>;
+
     /// Kills what runs, at once. The run may stay interrupted; its cancel is durable by then.
     fn kill(&self);
 

@@ -186,6 +186,42 @@ fn harm_to_an_interrupted_run_is_told_and_stays_its_own() {
 }
 
 #[test]
+fn damaged_records_are_told_by_every_command() {
+    let room = Room::with(&PIPELINE.replace("two: {", "two: {idempotent: false, "));
+    let owner = room.begin("r");
+    until("the second step runs", || (room.read("ran") == "two\n").then_some(()));
+    owner.signal(Signal::KILL);
+    owner.end();
+    room.until_nothing_runs();
+    room.write("go", "");
+    let (dagmar, kept) = (room.path(".dagmar"), room.path("kept"));
+    copy(&dagmar, &kept);
+    let file = room.path(".dagmar/live/r/records");
+    for harm in [Harm::Flipped { at: 100, by: 1 }, Harm::Cut { to: 0 }, Harm::Gone] {
+        harm.inflict(&file);
+        for command in [&["show", "r"][..], &["why", "r/two"], &["logs", "r"], &["resume", "r"]] {
+            let said = room.dagmar(command);
+            assert!(!is_answer(&said, "damage"), "{harm:?} {command:?}: {said:?}");
+            assert!(said.err.contains("E0901"), "{harm:?} {command:?}: {said:?}");
+            assert!(said.err.contains(".dagmar/live/r/records"), "{command:?}: {said:?}");
+        }
+        assert_eq!(room.read("ran"), "two\n", "{harm:?}");
+        // As the help says, whoever knows better goes on.
+        match file.exists() {
+            true => fs::rename(&file, file.with_extension("damaged")).expect("it can be moved"),
+            false => fs::write(file.with_extension("damaged"), "").expect("it can be made"),
+        }
+        assert_eq!(room.dagmar(&["resume", "r"]).code, Some(0), "{harm:?}");
+        room.write("ran", "two\n");
+        fs::remove_dir_all(&dagmar).expect("it can be removed");
+        copy(&kept, &dagmar);
+    }
+    // As it was, nothing runs twice.
+    assert_eq!(room.dagmar(&["resume", "r"]).code, Some(1));
+    assert_eq!(room.read("ran"), "two\n");
+}
+
+#[test]
 fn harm_to_an_archive_is_told_and_stays_its_own() {
     let room = Room::with(PIPELINE);
     room.write("go", "");

@@ -155,6 +155,24 @@ fn a_step_whose_supervisor_is_killed_runs_again() {
     let shown = room.dagmar(&["show", "r"]);
     assert!(shown.out.contains("lost once"), "{}", shown.out);
     room.until_nothing_runs();
+    let notices = done.err.matches("the supervisor process died").count();
+    assert_eq!(notices, 1, "{}", done.err);
+}
+
+#[test]
+fn a_failure_before_a_lost_attempt_is_told_once() {
+    let failing = HELD
+        .replace("  hold:\n", "  hold:\n    max_attempts: 3\n")
+        .replace("hold >> ran\n", "hold >> ran; [ -e failed ] || { touch failed; exit 4; }\n");
+    let room = Room::with(&failing);
+    let owner = room.begin("r");
+    until("it is tried again", || (room.read("ran") == "hold\nhold\n").then_some(()));
+    signal(room.processes_of("__supervisor")[0], Signal::KILL);
+    until("it runs again", || (room.read("ran") == "hold\n".repeat(3)).then_some(()));
+    room.write("go", "");
+    let done = owner.end();
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(done.err.matches(" hold:1 FAILED ").count(), 1, "{}", done.err);
 }
 
 #[test]

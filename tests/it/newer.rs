@@ -91,7 +91,7 @@ fn a_newer_interrupted_run_is_named_and_left() {
     room.until_nothing_runs();
     let home = ".dagmar/live/r";
     let all: &[&[&str]] = &[&["resume", "r"], &["show", "r"], &["logs", "r"]];
-    check(&room, &format!("{home}/records"), Kind::WorkerRecord, &all[..1]);
+    check(&room, &format!("{home}/records"), Kind::WorkerRecord, all);
     check(&room, &format!("{home}/log/highest_durable"), Kind::Watermark, all);
     room.write("go", "");
     let resumed = room.dagmar(&["resume", "r"]);

@@ -71,6 +71,9 @@ pub struct Left {
     mark: Option<Mark>,
     /// What had been asked for and not answered; with its process if that was heard of.
     pub open: BTreeMap<Fence, Option<Began>>,
+    /// A life was noted. Else there are no records: whoever took them away, or a loss of power
+    /// before anything was started that may not run twice.
+    pub is_noted: bool,
 }
 
 impl Records {
@@ -220,8 +223,12 @@ impl Left {
             let Some(record) = Record::read(body) else {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown record"));
             };
+            if !left.is_noted && !matches!(record, Record::Opened { .. }) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "no life began them"));
+            }
             match record {
                 Record::Opened { boot, mark } => {
+                    left.is_noted = true;
                     left.mark = (boot == boot_now).then_some(Mark(mark));
                 }
                 Record::Asked { fence } => {
@@ -362,6 +369,7 @@ mod tests {
         records.write().unwrap();
         let left = Left::read(&path).unwrap();
         assert_eq!(left.mark, Some(mark));
+        assert!(left.is_noted);
         assert_eq!(left.open, [(Fence(2), Some(began(2))), (Fence(3), None)].into());
         // A life that dies before anybody heard of it leaves what it had found.
         let found: Vec<Fence> = left.open.keys().copied().collect();
@@ -372,6 +380,9 @@ mod tests {
         for length in 0..bytes.len() {
             Left::replay(&bytes[..length], "boot").unwrap();
         }
+        let behind = bytes.len() - records.head.len();
+        assert!(!Left::replay(&bytes[..records.head.len() - 1], "boot").unwrap().is_noted);
+        assert!(Left::replay(&bytes[bytes.len() - behind..], "boot").is_err(), "no head");
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -459,7 +470,7 @@ mod tests {
     }
 
     fn left(mark: &Mark, began: Option<Began>) -> Left {
-        Left { mark: Some(mark.clone()), open: [(Fence(1), began)].into() }
+        Left { mark: Some(mark.clone()), open: [(Fence(1), began)].into(), is_noted: true }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub enum Said {
     Left {
         stream: StreamNo,
     },
+    /// What the supervisor ran died with it, and is given back.
+    SupervisorLost,
 }
 
 /// One worker on this machine, whatever its streams are made of.
@@ -90,7 +92,9 @@ impl Shell {
 
     /// All that happened since the last turn. An error means that no process can be started here.
     pub fn turn(&mut self, now: Now, said: &mut Vec<Said>) -> io::Result<()> {
-        self.hear()?;
+        if self.hear()? {
+            said.push(Said::SupervisorLost);
+        }
         let due = self.agent.wakes_at().is_some_and(|at| now.boot >= at);
         if self.inputs.is_empty() && !due {
             return Ok(());
@@ -127,10 +131,13 @@ impl Shell {
         self.processes.checkpoint();
     }
 
-    fn hear(&mut self) -> io::Result<()> {
+    /// True if the supervisor was lost.
+    fn hear(&mut self) -> io::Result<bool> {
+        let mut is_lost = false;
         while let Ok(reports) = self.reports.try_recv() {
             for report in reports {
                 if matches!(report, Report::SupervisorLost) {
+                    is_lost = true;
                     tracing::error!("the supervisor died; what it ran is given back");
                     let (logs, tell) = (self.processes.logs().clone(), self.tell.clone());
                     let cpu_millis = self.cpu_millis;
@@ -140,7 +147,7 @@ impl Shell {
                 self.inputs.extend(input_of(report));
             }
         }
-        Ok(())
+        Ok(is_lost)
     }
 
     fn perform(&mut self) {

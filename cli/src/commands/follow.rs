@@ -61,7 +61,7 @@ pub fn until_end(
     let is_drawn = loudness == Loudness::Normal && session.err.is_live;
     let has_lines = loudness != Loudness::Quiet && !is_drawn;
     let mut drawing = Drawing { session, runs: &*runs, run, lines: 0, last: Instant::now() };
-    let mut interrupted = 0;
+    let (mut interrupted, mut notices) = (0, engine.notices());
     loop {
         let tick = if is_drawn { after(drawing.until_next()) } else { never() };
         select! {
@@ -85,6 +85,15 @@ pub fn until_end(
                 stop(session, engine, run, interrupted)?;
                 drawing.lines = 0;
             }
+            recv(notices) -> notice => match notice {
+                Ok(_) if loudness == Loudness::Quiet => {}
+                Ok(notice) => {
+                    session.hint(notice);
+                    drawing.lines = 0;
+                }
+                // It stops, as `changes` tell.
+                Err(_) => notices = never(),
+            },
             recv(tick) -> _ => drawing.draw()?,
         }
         if is_drawn && drawing.until_next().is_zero() {

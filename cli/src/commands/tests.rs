@@ -88,6 +88,10 @@ impl Engine for ScriptedEngine {
         Ok(receiver)
     }
 
+    fn notices(&self) -> Receiver<&'static str> {
+        unbounded().1
+    }
+
     fn kill(&self) {}
 
     fn close(self: Box<Self>) {}

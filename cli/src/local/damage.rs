@@ -1,6 +1,7 @@
 //! The words for a run of this directory whose stored bytes are not what was written.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use dagmar_common::envelope::EnvelopeError;
 use dagmar_common::problem::{Code, Problem};
@@ -48,18 +49,47 @@ pub fn of_store_directory(directory: &Path, why: impl Into<String>) -> Problem {
 /// What the worker noted of starts and ends cannot be believed. The log alone is enough to go on.
 pub fn of_records(live_dir: &Path, error: &std::io::Error) -> Problem {
     let (run, path) = (name(live_dir), live_dir.join(dagmar_worker::records::FILE));
+    if error.kind() != ErrorKind::InvalidData {
+        return Problem::storage("read", &path, error);
+    }
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<EnvelopeError>());
     if let Some(newer @ EnvelopeError::Newer { .. }) = cause {
         return of_newer(&format!("the worker's records of {run} were"), &path, newer);
     }
-    let word = shell_word(&path.display().to_string());
+    let why = cause.map_or_else(|| error.to_string(), |cause| format!("a record {cause}"));
     let problem = Problem::new(Code::Damaged, format!("the worker's records of {run} are damaged"));
+    give_up_records(live_dir, problem.because(why), "mv")
+}
+
+/// The log says that something careful was leased, and nobody noted whether it began.
+pub fn of_lost_records(live_dir: &Path) -> Problem {
+    let run = name(live_dir);
+    let problem = Problem::new(Code::Damaged, format!("the worker's records of {run} are gone"))
+        .because("steps that may not run twice were given to it, and may have begun");
+    give_up_records(live_dir, problem, "touch")
+}
+
+/// Somebody went on without the records, in the words of [`of_records`] or [`of_lost_records`].
+pub fn is_given_up(live_dir: &Path) -> bool {
+    given_up(live_dir).exists()
+}
+
+fn give_up_records(live_dir: &Path, problem: Problem, verb: &str) -> Problem {
+    let path = live_dir.join(dagmar_worker::records::FILE);
+    let word = |path: &Path| shell_word(&path.display().to_string());
+    let mut both = word(&given_up(live_dir));
+    if verb == "mv" {
+        both = format!("{} {both}", word(&path));
+    }
     problem
         .at(path.display().to_string())
-        .because(format!("a record {error}"))
-        .because("they tell which steps ended just before the run was interrupted")
-        .try_this(format!("mv {word} {word}.damaged    then dagmar resume {run}"))
+        .because("they tell which steps began, and which ended just before the interruption")
+        .try_this(format!("{verb} {both}    then dagmar resume {}", name(live_dir)))
         .try_this("such steps run again then; what the log holds as ended does not")
+}
+
+fn given_up(live_dir: &Path) -> PathBuf {
+    live_dir.join(format!("{}.damaged", dagmar_worker::records::FILE))
 }
 
 fn of_newer(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Problem {
@@ -69,10 +99,10 @@ fn of_newer(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Problem {
         .try_this("go on with the program that wrote it, or a newer one")
 }
 
-/// What one attempt wrote cannot be read in `directory`.
-pub fn of_output(directory: &Path, code: Code, error: &dyn std::fmt::Display) -> Problem {
+/// What one attempt wrote cannot be read; `place` shows it.
+pub fn of_output(place: &Path, code: Code, error: &dyn std::fmt::Display) -> Problem {
     let problem = Problem::new(code, "some output cannot be read")
-        .at(directory.display().to_string())
+        .at(place.display().to_string())
         .because(error.to_string())
         .because("what other steps wrote stands on stdout; how each step ended: dagmar show RUN");
     match code {

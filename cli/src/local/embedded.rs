@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use dagmar_common::ids::{
     ClusterId, Fence, Incarnation, ReplicaId, Session, StorageId, StreamNo, WorkerId,
 };
@@ -31,7 +31,7 @@ use dagmar_worker::logs::segments::Segments;
 use dagmar_worker::shell::{Said, Shell};
 use dagmar_worker_core::{Identity, Now};
 
-use super::damage;
+use super::{damage, still};
 use crate::wiring::{Engine, Opening};
 
 /// The only replica of a local run.
@@ -42,6 +42,9 @@ const CHECKPOINT_EVERY: Span = Span::from_secs(1);
 /// So long a driver that has shut its door may take to say why.
 const LAST_WORD_WITHIN: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+const SUPERVISOR_LOST: &str =
+    "the supervisor process died, and what it ran with it; those steps run again if they may";
 
 /// Set when the driver has ended, to what went wrong if anything did.
 type Ended = OnceLock<Option<String>>;
@@ -59,6 +62,7 @@ pub struct Embedded {
     handle: Handle,
     segments: Arc<Segments>,
     ended: Arc<Ended>,
+    notices: Receiver<&'static str>,
     driver: Option<JoinHandle<()>>,
 }
 
@@ -67,7 +71,10 @@ impl Embedded {
         let (handle, inputs) = Handle::new();
         let log = match opening {
             Opening::New => OpenLog::begin(&place.directory)?,
-            Opening::Resume => OpenLog::read(&place.directory)?,
+            Opening::Resume => {
+                still::check_records(&place.directory)?;
+                OpenLog::read(&place.directory)?
+            }
         };
         let identity = identity(&log);
         let (cpus, incarnation) = (identity.cpu_millis / 1_000, identity.incarnation.number);
@@ -87,11 +94,12 @@ impl Embedded {
         let segments = shell.processes().logs().clone();
         let gone = |fence: &Fence| Held { fence: *fence, state: HeldAs::Gone };
         let left = shell.processes().left().iter().map(gone).collect();
-        let (links, worker) = (InProcess::new(shell), introduction(identity, left));
+        let (sender, notices) = unbounded();
+        let (links, worker) = (InProcess::new(shell, sender), introduction(identity, left));
         let ended = Arc::default();
         let driver = Work { log, handle: handle.clone(), inputs, links, worker };
         let driver = driver.start(&ended)?;
-        Ok(Embedded { handle, segments, ended, driver: Some(driver) })
+        Ok(Embedded { handle, segments, ended, notices, driver: Some(driver) })
     }
 
     pub fn handle(&self) -> &Handle {
@@ -140,6 +148,10 @@ impl Engine for Embedded {
 
     fn follow(&self, detail: Detail) -> Result<Receiver<Change>, Problem> {
         self.here().follow(detail)
+    }
+
+    fn notices(&self) -> Receiver<&'static str> {
+        self.notices.clone()
     }
 
     fn kill(&self) {
@@ -294,6 +306,7 @@ impl Work {
 /// The stream of a worker in this process.
 struct InProcess {
     shell: Shell,
+    notices: Sender<&'static str>,
     said: Vec<Said>,
     opened: Vec<StreamNo>,
     closed: Vec<StreamNo>,
@@ -302,9 +315,10 @@ struct InProcess {
 }
 
 impl InProcess {
-    fn new(shell: Shell) -> InProcess {
+    fn new(shell: Shell, notices: Sender<&'static str>) -> InProcess {
         InProcess {
             shell,
+            notices,
             said: Vec::new(),
             opened: Vec::new(),
             closed: Vec::new(),
@@ -361,6 +375,10 @@ impl Links for InProcess {
                     arrived.push((stream, FromStream::Message(message)));
                 }
                 Said::Left { stream } => self.closed.push(stream),
+                Said::SupervisorLost => {
+                    // Whoever does not follow its run does not read them.
+                    let _ = self.notices.send(SUPERVISOR_LOST);
+                }
             }
         }
         for stream in std::mem::take(&mut self.closed) {

@@ -159,8 +159,14 @@ fn why_node(node: &NodeRecord) -> Reason {
     let details = node.attempts.iter().map(|attempt| {
         let (number, status) = (attempt.number, words::of_attempt_spoken(attempt.status));
         let reason = attempt.reason.map(words::of_exit).unwrap_or_default();
-        let took = words::of_span_shortly(attempt.took);
-        format!("attempt {number} on {}: {status} {reason} after {took}", attempt.worker)
+        let mut detail = format!("attempt {number} on {}: {status}", attempt.worker);
+        if !reason.is_empty() {
+            detail += &format!(" {reason}");
+        }
+        if let Some(took) = words::of_took(attempt.status, attempt.took) {
+            detail += &format!(" after {took}");
+        }
+        detail
     });
     Reason { path: node.path.clone(), sentence, details: details.collect() }
 }
@@ -177,7 +183,7 @@ fn step(node: &NodeRecord) -> StepProgress {
         status: node.status,
         attempt: last.map_or(0, |last| last.number),
         began: first.map(|first| first.began),
-        took: last.map(|last| last.took),
+        took: last.filter(|last| last.status.has_duration()).map(|last| last.took),
         frames: node.frames,
         frames_ended: 0,
         counts: Counts::default(),

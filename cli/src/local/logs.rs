@@ -61,8 +61,8 @@ pub fn stream(stream: dagmar_worker::logs::Stream) -> Stream {
 pub fn unreadable(directory: &Path, error: &LogError) -> Problem {
     let code = match error {
         LogError::Read(_) => Code::Storage,
-        LogError::Damaged(EnvelopeError::Newer { .. }) => Code::Newer,
-        LogError::Gone(_) | LogError::Damaged(_) | LogError::TooLong(_) => Code::Damaged,
+        LogError::Damaged(_, EnvelopeError::Newer { .. }) => Code::Newer,
+        LogError::Gone(_) | LogError::Damaged(..) | LogError::TooLong(..) => Code::Damaged,
     };
-    damage::of_output(directory, code, error)
+    damage::of_output(&error.place(directory), code, error)
 }

@@ -17,13 +17,25 @@ use super::{damage, embedded, logs};
 pub fn look(live_dir: &Path) -> Result<Arc<dyn Runs>, Problem> {
     let (recovered, state) = embedded::look(live_dir)?;
     let logs = Arc::new(StoredLogs(live_dir.join(LOGS)));
-    // Records that cannot be read are for whoever goes on with the run.
-    let left = Left::read(&live_dir.join(records::FILE)).unwrap_or_default();
+    let left = left(live_dir)?;
+    let is_noted = left.is_noted;
     let begun = left.open.into_iter().filter_map(|(fence, began)| began.map(|_| fence));
     let still = Still::replay(state, recovered.entries, begun.collect(), logs);
     let still =
         still.map_err(|problem| damage::of_log(live_dir, &live_dir.join(LOG), problem.message))?;
+    if !is_noted && still.has_careful_leases() && !damage::is_given_up(live_dir) {
+        return Err(damage::of_lost_records(live_dir));
+    }
     Ok(Arc::new(still))
+}
+
+/// What its worker noted. Where there is nothing, the log tells whether something is lost.
+pub fn check_records(live_dir: &Path) -> Result<(), Problem> {
+    if left(live_dir)?.is_noted { Ok(()) } else { look(live_dir).map(|_| ()) }
+}
+
+fn left(live_dir: &Path) -> Result<Left, Problem> {
+    Left::read(&live_dir.join(records::FILE)).map_err(|error| damage::of_records(live_dir, &error))
 }
 
 /// Segments of a worker that is gone.

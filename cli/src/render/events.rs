@@ -36,7 +36,9 @@ fn step_line(run: &RunId, step: &StepChange) -> Option<String> {
         if let Some(reason) = ended.reason {
             line += &format!(" {}", words::of_exit_as_field(reason));
         }
-        line += &format!(" dur={}", words::of_span_shortly(ended.took));
+        if let Some(took) = words::of_took(ended.status, ended.took) {
+            line += &format!(" dur={took}");
+        }
         if !step.status.has_ended() {
             line += &format!(" next={}", step.attempt.max(ended.number + 1));
         }
@@ -147,5 +149,15 @@ mod tests {
         let text = line(&RunId::new("r"), &retried).unwrap();
         assert!(text.contains(" a:1 FAILED exit=1 dur=0.2s next=2 msg="), "{text}");
         check(&Change::Step(step("a", NodeStatus::Ready, 1, None)), "");
+    }
+
+    #[test]
+    fn an_attempt_that_was_lost_has_no_duration() {
+        let took = Span::default();
+        let end =
+            AttemptEnd { status: AttemptStatus::Lost, reason: None, took, ..failed(3).unwrap() };
+        let text =
+            line(&RunId::new("r"), &Change::Step(step("a", NodeStatus::Failed, 3, Some(end))));
+        assert!(text.unwrap().contains(" a:3 LOST msg="));
     }
 }

@@ -86,15 +86,22 @@ fn head(node: &NodeRecord, screen: &Screen, lines: &mut Vec<String>) {
         lines.push(cut(&format!("  {path}  {}", escaped(reason)), screen.width));
         return;
     };
-    let how = last.reason.map_or_else(|| words::of_attempt(last.status).to_owned(), words::of_exit);
-    let took = words::of_span_shortly(last.took);
-    let attempt = match last.number {
-        1 => String::new(),
-        number => format!("attempt {number}, "),
+    let how = match (last.reason, &*node.reason) {
+        (Some(reason), _) => words::of_exit(reason),
+        (None, "") => words::of_attempt(last.status).to_owned(),
+        (None, reason) => escaped(reason),
     };
+    let mut facts = Vec::new();
+    if last.number > 1 {
+        facts.push(format!("attempt {}", last.number));
+    }
+    let after = words::of_took(last.status, last.took).map(|took| format!("after {took}"));
     let worker = escaped(&last.worker);
-    let on = if worker.is_empty() { String::new() } else { format!(" on {worker}") };
-    lines.push(cut(&format!("  {path}  {how}  {attempt}after {took}{on}"), screen.width));
+    let on = if worker.is_empty() { None } else { Some(format!("on {worker}")) };
+    let ending: Vec<String> = after.into_iter().chain(on).collect();
+    facts.push(ending.join(" "));
+    facts.retain(|fact| !fact.is_empty());
+    lines.push(cut(&format!("  {path}  {how}  {}", facts.join(", ")), screen.width));
 }
 
 fn last_lines(node: &NodeRecord, screen: &Screen, lines: &mut Vec<String>) {
@@ -114,7 +121,7 @@ fn last_lines(node: &NodeRecord, screen: &Screen, lines: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use dagmar_common::lease::{ExitReason, LogPlace};
-    use dagmar_common::record::{Alike, AttemptRecord, RunStatus};
+    use dagmar_common::record::{Alike, AttemptRecord, AttemptStatus, RunStatus};
 
     use super::*;
     use crate::testing::{self, summary};
@@ -161,6 +168,17 @@ mod tests {
         assert_eq!(lines[8], "  | line 39");
         assert_eq!(lines[11], "  and 1000006 more failed steps");
         assert_eq!(lines[13], "  logs   dagmar logs 'hello-3/m[0].work'");
+    }
+
+    #[test]
+    fn a_step_whose_attempts_were_lost_says_why_it_failed_and_no_duration() {
+        let attempt =
+            AttemptRecord { status: AttemptStatus::Lost, ..testing::attempt(2, None, "") };
+        let reason = "crash limit".into();
+        let failed = testing::node("a", NodeStatus::Failed);
+        let node = NodeRecord { reason, attempts: vec![attempt], ..failed };
+        let lines = rendered(&[Entry::Node(node)], Screen::plain());
+        assert_eq!(lines[1], "  a  crash limit  attempt 2, on here");
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl Steps {
         whys.retain(|why| !why.is_empty());
         let why = whys.join("; ");
         let ended = last.filter(|last| last.status != AttemptStatus::Running);
-        let took = ended.map_or_else(|| "-".to_owned(), |last| words::of_span_shortly(last.took));
+        let took = ended.and_then(|last| words::of_took(last.status, last.took));
+        let took = took.unwrap_or_else(|| "-".to_owned());
         let path = match node.frames {
             0 => path.to_owned(),
             frames => format!("{path} ({})", words::of_count(frames.into(), "item")),

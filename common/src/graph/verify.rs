@@ -152,7 +152,8 @@ pub(super) fn verify_task(task: &Task) -> Result<(), &'static str> {
     if task.resources.cpu_millis == 0 { Err("it asks for no cpu") } else { Ok(()) }
 }
 
-/// Any text without what separates names in paths and without what cannot be seen.
+/// Any text without what separates names in paths and references (`RUN/MAP[ITEM].STEP:ATTEMPT`)
+/// and without what cannot be seen.
 pub fn check_step_name(name: &str) -> Result<(), NameFault> {
     if name.is_empty() {
         return Err(NameFault::Empty);
@@ -162,7 +163,7 @@ pub fn check_step_name(name: &str) -> Result<(), NameFault> {
     }
     for symbol in name.chars() {
         match symbol {
-            '.' | '%' => return Err(NameFault::Separator(symbol)),
+            '.' | '%' | ':' | '[' | ']' => return Err(NameFault::Separator(symbol)),
             '\u{061c}'
             | '\u{200e}'
             | '\u{200f}'

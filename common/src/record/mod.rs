@@ -164,3 +164,10 @@ pub enum AttemptStatus {
     /// It may have run, and must not run twice.
     Unknown,
 }
+
+impl AttemptStatus {
+    /// Of one that was lost nobody lived to tell how long it took.
+    pub fn has_duration(self) -> bool {
+        !matches!(self, AttemptStatus::Lost | AttemptStatus::Unknown)
+    }
+}

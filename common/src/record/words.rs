@@ -161,6 +161,11 @@ pub fn of_span(span: Span) -> String {
     text
 }
 
+/// How long an attempt took; None where nobody lived to tell.
+pub fn of_took(status: AttemptStatus, took: Span) -> Option<String> {
+    status.has_duration().then(|| of_span_shortly(took))
+}
+
 /// For people, short: `8ms`, `0.2s`, `41s`, `3m12s`, `2h05m`.
 pub fn of_span_shortly(span: Span) -> String {
     let millis = span.0 / 1_000;

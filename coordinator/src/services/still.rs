@@ -59,6 +59,11 @@ impl Still {
         Ok(Still { state: Mutex::new(state), begun, logs })
     }
 
+    /// Its worker had been given what may not run twice, or not beside itself.
+    pub fn has_careful_leases(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).has_careful_leases()
+    }
+
     fn look<T>(&self, run: &RunId, look: impl FnOnce(&RunView<'_>) -> T) -> Result<T, Problem> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let view = state.find_run(run).ok_or_else(|| no_such_run(run))?;

@@ -1,6 +1,6 @@
 //! A run's events as changes that people understand: each looked up where it happened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -72,8 +72,12 @@ struct Watcher {
     detail: Detail,
     changes: Sender<Change>,
     /// Nodes that wait before another attempt.
-    backing_off: BTreeSet<(SectionNo, NodeNo, Arc<[u32]>)>,
+    backing_off: BTreeSet<Place>,
+    /// The attempt that a node is leased for, where it is not the first.
+    retried: BTreeMap<Place, u32>,
 }
+
+type Place = (SectionNo, NodeNo, Arc<[u32]>);
 
 /// A node that changed, to be looked up.
 struct Changed {
@@ -87,7 +91,8 @@ struct Changed {
 
 impl Watcher {
     fn new(here: Here, run: RunId, number: RunNo, detail: Detail, changes: Sender<Change>) -> Self {
-        Watcher { here, run, number, detail, changes, backing_off: BTreeSet::new() }
+        let (backing_off, retried) = (BTreeSet::new(), BTreeMap::new());
+        Watcher { here, run, number, detail, changes, backing_off, retried }
     }
 
     /// Until the run has ended, its reader has gone, or the driver has stopped.
@@ -131,7 +136,9 @@ impl Watcher {
             Event::Node { run, section, node, indices, status, attempt, at }
                 if run == self.number =>
             {
-                if self.is_wanted(&indices, status, attempt)
+                let place = (section, node, indices.clone());
+                if !self.is_again(place, status, attempt)
+                    && self.is_wanted(&indices, status, attempt)
                     && !self.is_told(section, node, &indices, status)
                 {
                     changed.push(Changed { section, node, indices, status, attempt, at });
@@ -141,6 +148,22 @@ impl Watcher {
             Event::RunEnded { run, .. } => run == self.number,
             _ => false,
         }
+    }
+
+    /// An attempt that was lost is begun again: the failure before it was told when it began.
+    fn is_again(&mut self, place: Place, status: NodeStatus, attempt: u32) -> bool {
+        if attempt <= 1 {
+            return false;
+        }
+        if status == NodeStatus::Leased {
+            self.retried.insert(place, attempt);
+            return false;
+        }
+        let is_again = self.retried.remove(&place) == Some(attempt) && !status.has_ended();
+        if is_again && status == NodeStatus::Waiting {
+            self.backing_off.insert(place);
+        }
+        is_again
     }
 
     /// An attempt that failed was told when the wait for the next one began.

@@ -24,10 +24,22 @@ pub enum LogError {
     Gone(u32),
     #[error("cannot read a log segment: {0}")]
     Read(io::Error),
-    #[error("a log segment is damaged: it {0}")]
-    Damaged(EnvelopeError),
-    #[error("a log segment is damaged: a chunk of {0} bytes is longer than any")]
-    TooLong(usize),
+    #[error("log segment {0} is damaged: it {1}")]
+    Damaged(u32, EnvelopeError),
+    #[error("log segment {0} is damaged: a chunk of {1} bytes is longer than any")]
+    TooLong(u32, usize),
+}
+
+impl LogError {
+    /// The file in `directory` that shows it; the directory itself where none is known.
+    pub fn place(&self, directory: &Path) -> PathBuf {
+        match self {
+            LogError::Gone(number)
+            | LogError::Damaged(number, _)
+            | LogError::TooLong(number, _) => segment_path(directory, *number),
+            LogError::Read(_) => directory.to_owned(),
+        }
+    }
 }
 
 pub fn segment_path(directory: &Path, number: u32) -> PathBuf {
@@ -102,7 +114,7 @@ fn search_chunks(
             visit(segment, chunk, found, pieces);
         };
         match walk(directory, segment, 0..u64::MAX, &mut visit) {
-            Ok(()) | Err(LogError::Damaged(EnvelopeError::Torn { .. })) => {}
+            Ok(()) | Err(LogError::Damaged(_, EnvelopeError::Torn { .. })) => {}
             Err(error) => return Err(error),
         }
     }
@@ -144,10 +156,10 @@ fn walk(
                     rest = behind;
                 }
                 Err(EnvelopeError::Torn { need, .. }) if need > READ_BYTES => {
-                    return Err(LogError::TooLong(need));
+                    return Err(LogError::TooLong(number, need));
                 }
                 Err(EnvelopeError::Torn { .. }) if read > 0 => break,
-                Err(error) => return Err(LogError::Damaged(error)),
+                Err(error) => return Err(LogError::Damaged(number, error)),
             }
         }
         let used = have - rest.len();
@@ -156,10 +168,13 @@ fn walk(
             return match range.end {
                 u64::MAX => Ok(()),
                 end if next + used as u64 == end => Ok(()),
-                end => Err(LogError::Damaged(EnvelopeError::Torn {
-                    have: usize::try_from(next - range.start).unwrap_or(usize::MAX),
-                    need: usize::try_from(end - range.start).unwrap_or(usize::MAX),
-                })),
+                end => Err(LogError::Damaged(
+                    number,
+                    EnvelopeError::Torn {
+                        have: usize::try_from(next - range.start).unwrap_or(usize::MAX),
+                        need: usize::try_from(end - range.start).unwrap_or(usize::MAX),
+                    },
+                )),
             };
         }
         buffer.copy_within(used..have, 0);

@@ -280,7 +280,8 @@ impl Inner {
             let segment = attempt.segment.unwrap_or(0);
             for chunk in &attempt.chunks {
                 let bytes = self.chunk(segment, *chunk)?;
-                let (_, pieces, _) = chunk::open_first(&bytes).map_err(LogError::Damaged)?;
+                let (_, pieces, _) =
+                    chunk::open_first(&bytes).map_err(|error| LogError::Damaged(segment, error))?;
                 pieces.for_each(|(stream, bytes)| live.take(stream, bytes, &mut place));
                 if live.next - from >= most as u64 {
                     return Ok(Some(live));

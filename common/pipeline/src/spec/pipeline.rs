@@ -139,7 +139,7 @@ fn check_name(name: Spanned<&str>, report: &mut Report<'_>) {
         }
         NameFault::Separator(symbol) => (
             format!("`{symbol}` is not allowed in the name `{text}`"),
-            Some(format!("such as `{}`", text.replace(['.', '%'], "_"))),
+            Some(format!("such as `{}`", text.replace(['.', '%', ':', '[', ']'], "_"))),
         ),
         NameFault::Control(symbol) => {
             let number = symbol as u32;

@@ -90,6 +90,9 @@ fn names_of_steps() {
         &named("../../etc"),
         &["1:9 E0114 `.` is not allowed in the name `../../etc` (such as `__/__/etc`)"],
     );
+    // Nobody could refer to them: an attempt and an item are written so.
+    check(&named("a:2"), &["1:9 E0114 `:` is not allowed in the name `a:2` (such as `a_2`)"]);
+    check(&named("b[0]"), &["1:9 E0114 `[` is not allowed in the name `b[0]` (such as `b_0_`)"]);
     check(&named(""), &["1:9 E0114 a step has no name"]);
     check(&named(&"x".repeat(300)), &["1:9 E0114 this name is 300 bytes long; limit 255"]);
     check(&named("a\\0b"), &["1:9 E0114 the control character U+0000 is not allowed in a name"]);

@@ -39,7 +39,9 @@ impl RunRow {
             // One that was lost had the same number.
             attempt: if runs { u32::from(node.failed) + 1 } else { last },
             began: if runs { begun.and_then(|begun| begun.at(fence)) } else { began },
-            took: trial.filter(|_| facts.status.has_ended()).map(|trial| trial.took),
+            took: trial
+                .filter(|trial| facts.status.has_ended() && trial.status.has_duration())
+                .map(|trial| trial.took),
             frames: map.map_or(0, |map| map.count),
             frames_ended: map.map_or(0, |map| map.ended),
             counts: map.map_or_else(Counts::default, |map| map.counts),

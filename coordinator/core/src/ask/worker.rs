@@ -77,6 +77,12 @@ impl State {
         std::iter::successors(Some(Fence(first)), next).take_while(|fence| fence.0 != 0)
     }
 
+    /// Something is leased that may not run twice, or not beside itself.
+    pub fn has_careful_leases(&self) -> bool {
+        let mut live = self.leases.iter().filter(|(_, lease)| lease.is_live);
+        live.any(|(_, lease)| !self.schedule.classes[lease.class as usize].care.is_none())
+    }
+
     /// A lease that is live: neither ended nor taken from its worker.
     pub fn lease(&self, fence: Fence) -> Option<LeaseView> {
         let lease = self.leases.live(fence)?;

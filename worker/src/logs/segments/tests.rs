@@ -158,9 +158,11 @@ fn damage_is_an_error_and_a_torn_end_is_not_served() {
     let mut damaged = whole.clone();
     damaged[place.offset as usize + 40] ^= 1;
     fs::write(&path, &damaged).unwrap();
-    assert!(matches!(stored(directory.path(), *fence, place), Err(LogError::Damaged(_))));
+    let error = stored(directory.path(), *fence, place).err().unwrap();
+    assert!(matches!(error, LogError::Damaged(1, _)));
+    assert_eq!(error.place(directory.path()), path);
     fs::write(&path, &whole[..(place.offset + place.length) as usize - 1]).unwrap();
-    assert!(matches!(stored(directory.path(), *fence, place), Err(LogError::Damaged(_))));
+    assert!(matches!(stored(directory.path(), *fence, place), Err(LogError::Damaged(1, _))));
     let mut found = 0;
     read::search(directory.path(), *fence, &mut |_, bytes| found += bytes.len()).unwrap();
     assert!(found < written.concat().len());
