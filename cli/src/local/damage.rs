@@ -58,7 +58,9 @@ pub fn of_records(live_dir: &Path, error: &std::io::Error) -> Problem {
     }
     let why = cause.map_or_else(|| error.to_string(), |cause| format!("a record {cause}"));
     let problem = Problem::new(Code::Damaged, format!("the worker's records of {run} are damaged"));
-    give_up_records(live_dir, problem.because(why), "mv")
+    let given_up = given_up(live_dir);
+    let going_on = format!("mv {} {}", path_word(&path), path_word(&given_up));
+    give_up_records(live_dir, problem.because(why), &going_on)
 }
 
 /// The log says that something careful was leased, and nobody noted whether it began.
@@ -66,7 +68,7 @@ pub fn of_lost_records(live_dir: &Path) -> Problem {
     let run = name(live_dir);
     let problem = Problem::new(Code::Damaged, format!("the worker's records of {run} are gone"))
         .because("steps that may not run twice were given to it, and may have begun");
-    give_up_records(live_dir, problem, "touch")
+    give_up_records(live_dir, problem, &format!("touch {}", path_word(&given_up(live_dir))))
 }
 
 /// Somebody went on without the records, in the words of [`of_records`] or [`of_lost_records`].
@@ -74,18 +76,17 @@ pub fn is_given_up(live_dir: &Path) -> bool {
     given_up(live_dir).exists()
 }
 
-fn give_up_records(live_dir: &Path, problem: Problem, verb: &str) -> Problem {
-    let path = live_dir.join(dagmar_worker::records::FILE);
-    let word = |path: &Path| shell_word(&path.display().to_string());
-    let mut both = word(&given_up(live_dir));
-    if verb == "mv" {
-        both = format!("{} {both}", word(&path));
-    }
+/// `going_on`: the command that makes [`is_given_up`] true.
+fn give_up_records(live_dir: &Path, problem: Problem, going_on: &str) -> Problem {
     problem
-        .at(path.display().to_string())
+        .at(live_dir.join(dagmar_worker::records::FILE).display().to_string())
         .because("they tell which steps began, and which ended just before the interruption")
-        .try_this(format!("{verb} {both}    then dagmar resume {}", name(live_dir)))
+        .try_this(format!("{going_on}    then dagmar resume {}", name(live_dir)))
         .try_this("such steps run again then; what the log holds as ended does not")
+}
+
+fn path_word(path: &Path) -> String {
+    shell_word(&path.display().to_string())
 }
 
 fn given_up(live_dir: &Path) -> PathBuf {
@@ -113,8 +114,7 @@ pub fn of_output(place: &Path, code: Code, error: &dyn std::fmt::Display) -> Pro
 
 /// What to type to be rid of a directory for good.
 pub fn forget(directory: &Path) -> String {
-    let word = shell_word(&directory.display().to_string());
-    format!("rm -r {word}    to give the run up and free its name")
+    format!("rm -r {}    to give the run up and free its name", path_word(directory))
 }
 
 fn name(live_dir: &Path) -> String {
