@@ -99,7 +99,8 @@ impl Supervisor {
 
     /// Nobody may know any more that these run here: another may be granted them soon.
     pub(crate) fn stop_overdue(&mut self, now: u64) {
-        if self.deadline.is_none_or(|at| now < at) {
+        let is_over = || self.spawners.deadline().is_some_and(|at| at <= now);
+        if !self.tasks.has_exclusive() || !is_over() {
             return;
         }
         for slot in self.tasks.exclusive() {

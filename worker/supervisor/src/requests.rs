@@ -74,10 +74,7 @@ impl Supervisor {
             Request::Heard { fence } => {
                 self.unheard.remove(&fence);
             }
-            Request::Deadline { at_us } => {
-                self.deadline = self.deadline.max(Some(at_us));
-                self.spawners.hold_until(self.deadline);
-            }
+            Request::Deadline { at_us } => self.spawners.extend(at_us),
             Request::Shutdown { grace_us } => {
                 self.closing = true;
                 self.take_back_waiting();

@@ -55,8 +55,6 @@ pub struct Supervisor {
     pub(crate) on_close: OnClose,
     /// No daemon came until then: everything ends.
     pub(crate) gives_up_at: Option<u64>,
-    /// Until then exclusive tasks may live.
-    pub(crate) deadline: Option<u64>,
     /// Ends of tasks, by fence, that a later daemon may have to be told.
     pub(crate) unheard: BTreeMap<u64, End>,
     pub(crate) frames: Frames,
@@ -114,7 +112,6 @@ impl Supervisor {
             listener,
             on_close: OnClose::Kill,
             gives_up_at: None,
-            deadline: None,
             unheard: BTreeMap::new(),
             frames: Frames::default(),
             greeted: false,
@@ -204,7 +201,8 @@ impl Supervisor {
         let finished = self.spawners.is_busy().then_some(now + BUSY_FLUSH_US);
         let orphans = (!self.tasks.is_empty()).then_some(polling.orphans_at);
         let readable = (!polling.readable.is_empty() && !self.outgoing.is_full()).then_some(now);
-        let deadline = self.deadline.filter(|at| *at > now && self.tasks.has_exclusive());
+        let exclusive = self.tasks.has_exclusive().then(|| self.spawners.deadline()).flatten();
+        let deadline = exclusive.filter(|at| *at > now);
         let next = [finished, orphans, readable, self.tasks.next_alarm(), self.outgoing.due()];
         let next = next.into_iter().chain([deadline, self.gives_up_at]);
         let wait = next.flatten().min()?.saturating_sub(now).min(TURN_EVERY_US);

@@ -115,8 +115,14 @@ impl Spawners {
         lock(&self.shared.queue).places.take_back_all()
     }
 
-    pub fn hold_until(&self, deadline: Option<u64>) {
-        lock(&self.shared.queue).deadline = deadline;
+    /// Exclusive tasks may live until then; an older word takes nothing back.
+    pub fn extend(&self, deadline: u64) {
+        let mut queue = lock(&self.shared.queue);
+        queue.deadline = queue.deadline.max(Some(deadline));
+    }
+
+    pub fn deadline(&self) -> Option<u64> {
+        lock(&self.shared.queue).deadline
     }
 
     pub fn finished(&self, into: &mut Vec<Finished>) {
