@@ -16,7 +16,7 @@ use dagmar_common::lease::{Ending, Outcome};
 use dagmar_common::limits::STAGE_CHUNK_BYTES;
 use dagmar_common::time::{LogTime, Span, WallTime};
 use dagmar_common::value::Value;
-use dagmar_coordinator::replay::{self, Ahead};
+use dagmar_coordinator::replay;
 use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Owner, SnapshotStore, Store};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{
@@ -61,7 +61,7 @@ fn measure(directory: &Path) -> anyhow::Result<()> {
                 true
             }
         });
-        for (position, batch) in Ahead::of(&entries, state.last_applied())? {
+        for (position, batch) in replay::decoded(&entries, state.last_applied()) {
             state.apply(position, batch?, &mut out);
         }
         anyhow::ensure!(bytes >= LOG_BYTES, "{bytes} bytes of log behind the snapshot");

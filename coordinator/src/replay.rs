@@ -1,10 +1,8 @@
-//! A log on its way back into a state: one thread reads, and another puts together what it read.
+//! A log on its way back into a state.
 
-use std::io;
 use std::panic::resume_unwind;
-use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::bounded;
 use dagmar_common::ids::LogIndex;
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Batch, Position};
@@ -14,64 +12,21 @@ use thiserror::Error;
 
 use crate::store::{SnapshotStore, StoreError};
 
-/// Entries that are decoded and wait for those before them to be applied.
-const ENTRIES_AHEAD_MAX: usize = 16;
 /// Chunks of a snapshot that are read and wait for those before them to be rows.
 const CHUNKS_AHEAD_MAX: usize = 4;
 
-/// One entry, and what it says.
-pub type Decoded = (Position, Result<Batch, StoredError>);
-
-/// Entries as a thread decodes them, ahead of whoever applies them. Marks of consensus, which say
-/// nothing to the state, are not among them.
-pub struct Ahead {
-    decoded: Receiver<Decoded>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Ahead {
-    /// What `log` holds behind `base`.
-    pub fn of(log: &[LogEntry], base: LogIndex) -> io::Result<Ahead> {
-        let is_wanted = |entry: &&LogEntry| {
-            entry.index > base && entry.kind == EntryKind::Data && !entry.data.is_empty()
-        };
-        let log: Vec<_> = log.iter().filter(is_wanted).cloned().collect();
-        let (sender, decoded) = bounded(ENTRIES_AHEAD_MAX);
-        let decode = std::thread::Builder::new().name("decode".to_owned());
-        let thread = decode.spawn(move || decode_all(log, &sender))?;
-        Ok(Ahead { decoded, thread: Some(thread) })
-    }
-
-    /// The next one, if it is decoded by now.
-    pub fn next_by_now(&mut self) -> Result<Decoded, TryRecvError> {
-        self.decoded.try_recv()
-    }
-}
-
-/// Waits for each.
-impl Iterator for Ahead {
-    type Item = Decoded;
-
-    fn next(&mut self) -> Option<Decoded> {
-        if let Ok(decoded) = self.decoded.recv() {
-            return Some(decoded);
-        }
-        // A thread that broke off must not make a log look shorter than it is.
-        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
-            resume_unwind(panic);
-        }
-        None
-    }
-}
-
-fn decode_all(log: Vec<LogEntry>, decoded: &Sender<Decoded>) {
-    for LogEntry { index, term, data, .. } in log {
-        let batch = stored::decode_batch(&data);
-        if decoded.send((Position { index, term }, batch)).is_err() {
-            // Nobody replays it any more.
-            return;
-        }
-    }
+/// What each entry of `log` behind `base` says. Marks of consensus, which say nothing to the state,
+/// are not among them.
+pub fn decoded(
+    log: &[LogEntry],
+    base: LogIndex,
+) -> impl Iterator<Item = (Position, Result<Batch, StoredError>)> {
+    let is_wanted = move |entry: &&LogEntry| {
+        entry.index > base && entry.kind == EntryKind::Data && !entry.data.is_empty()
+    };
+    log.iter().filter(is_wanted).map(|LogEntry { index, term, data, .. }| {
+        (Position { index: *index, term: *term }, stored::decode_batch(data))
+    })
 }
 
 /// Why there is no state from a snapshot.
@@ -129,11 +84,11 @@ mod tests {
             LogEntry { index: LogIndex(index), term, kind: EntryKind::Data, data }
         };
         let log: Vec<_> = (1..=50).map(entry).collect();
-        let ahead: Vec<_> = Ahead::of(&log, LogIndex(1)).unwrap().collect();
-        let indices = ahead.iter().map(|(position, _)| position.index.0);
+        let decoded: Vec<_> = decoded(&log, LogIndex(1)).collect();
+        let indices = decoded.iter().map(|(position, _)| position.index.0);
         assert!(indices.eq((2..=50).filter(|index| *index != 3)), "what says nothing is no entry");
-        for (position, decoded) in ahead {
-            assert_eq!(decoded.ok(), (position.index.0 != 40).then(|| batch.clone()));
+        for (position, batch_read) in decoded {
+            assert_eq!(batch_read.ok(), (position.index.0 != 40).then(|| batch.clone()));
         }
     }
 }

@@ -19,7 +19,7 @@ use dagmar_coordinator::disk::{Disk, Log};
 use dagmar_coordinator::driver::{Driver, DriverError, Parts, Snapshotting};
 use dagmar_coordinator::handle::{Handle, Input};
 use dagmar_coordinator::links::Links;
-use dagmar_coordinator::replay::{self, Ahead, RestoreFailure};
+use dagmar_coordinator::replay::{self, RestoreFailure};
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
 use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Looked, Opened, Owner, Store};
 use dagmar_coordinator_core::State;
@@ -289,16 +289,11 @@ impl Work {
             within: Some(worker),
             snapshots: SnapshotRule::default(),
         };
-        let ahead = match recovered.entries.is_empty() {
-            true => None,
-            false => Some(Ahead::of(&recovered.entries, state.last_applied())),
-        };
-        let ahead = ahead.transpose().map_err(DriverError::Links)?;
         let member = Member::new(config, recovered, state, now)
             .map_err(|error| DriverError::Disk(error.to_string()))?;
         let disk = Disk::start(log, handle.clone()).map_err(DriverError::Links)?;
         let snapshots = Snapshotting::new(Box::new(snapshots), handle);
-        let parts = Parts { member, disk, snapshots, waits_for_first: is_new, ahead, links };
+        let parts = Parts { member, disk, snapshots, waits_for_first: is_new, links };
         Driver::new(parts, inputs).run()
     }
 }

@@ -32,9 +32,7 @@ impl<T, L> Member<T, L> {
         let mut fresh = Fresh { begun: self.now.boot, is_batch: false, is_own: false };
         match body {
             Body::Data(bytes) => {
-                let decoded = self.decoded.take_if(|(decoded, _)| *decoded == position);
-                let decoded = decoded.map(|(_, batch)| Ok(batch));
-                let batch = match decoded.unwrap_or_else(|| stored::decode_batch(&bytes)) {
+                let batch = match stored::decode_batch(&bytes) {
                     Ok(batch) => batch,
                     Err(error) => {
                         self.halt(Halt::Entry { index, why: error.to_string() });

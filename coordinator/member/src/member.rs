@@ -6,7 +6,7 @@ use dagmar_common::ids::{LogIndex, ReplicaId, StreamNo};
 use dagmar_common::time::{BootTime, Span, WallTime};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::ask::Begun;
-use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
+use dagmar_coordinator_core::command::{Command, Position, WorkerHello};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 use dagmar_coordinator_core::leader::Leader;
 use dagmar_coordinator_core::stored::Frozen;
@@ -82,8 +82,6 @@ pub struct Member<T, L> {
     pub(crate) is_full: bool,
     pub(crate) campaigns: bool,
     pub(crate) committed: VecDeque<Committed>,
-    /// An entry that is still to be applied, as its shell decoded it.
-    pub(crate) decoded: Option<(Position, Batch)>,
     pub(crate) fresh: Option<Fresh>,
     pub(crate) reads: Vec<Read>,
     pub(crate) outputs: VecDeque<Output<T, L>>,
@@ -129,7 +127,6 @@ impl<T, L> Member<T, L> {
             is_full: false,
             campaigns: false,
             committed: VecDeque::new(),
-            decoded: None,
             fresh: None,
             reads: Vec::new(),
             outputs: VecDeque::new(),
@@ -144,18 +141,6 @@ impl<T, L> Member<T, L> {
     /// asked before stands in its first entry, and that in its first write.
     pub fn campaign(&mut self) {
         self.campaigns = true;
-    }
-
-    /// An entry of the recovered log, so that it is not decoded here. Nothing else follows from it:
-    /// what is committed in its place, if anything is, is applied instead.
-    pub fn decoded(&mut self, position: Position, batch: Batch) {
-        self.decoded = Some((position, batch));
-    }
-
-    /// The last one given is applied or passed by.
-    pub fn takes_decoded(&self) -> bool {
-        let decoded = self.decoded.as_ref();
-        decoded.is_none_or(|(position, _)| position.index <= self.place.index)
     }
 
     /// Answered by [`Output::Reply`] when the command is durable and applied, or will not be

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use dagmar_common::ids::{Digest, LogIndex, ReplicaId, RequestId, RunId, Term};
+use dagmar_common::ids::{Digest, LogIndex, ReplicaId, RequestId, RunId};
 use dagmar_common::limits::STAGE_CHUNK_BYTES;
-use dagmar_common::time::{BootTime, LogTime, Span, WallTime};
+use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator_core::State;
-use dagmar_coordinator_core::command::{Batch, Command, Part, Position};
+use dagmar_coordinator_core::command::{Command, Part};
 use dagmar_coordinator_core::effect::Reply;
-use dagmar_replica::{
-    Change, LogEntry, Outgoing, Recovered, ReplicaConfig, TICK, announced_snapshot,
-};
+use dagmar_replica::{Change, Outgoing, Recovered, ReplicaConfig, TICK, announced_snapshot};
 
 use crate::{Halt, Member, MemberConfig, Now, Output, SnapshotRule};
 
@@ -81,32 +79,6 @@ fn who_is_alone_writes_its_vote_its_mark_and_its_first_entry_at_once() {
     member.persisted(at(2), persist.token);
     let outputs = names(&mut member, at(3));
     assert_eq!(outputs, ["Hear", "Applied", "Applied", "Reply", "Hear"]);
-}
-
-/// It is known by its place and its term; another's in that place is decoded from the log.
-#[test]
-fn what_was_decoded_ahead_is_applied_in_its_own_place_alone() {
-    for (later, is_taken) in [(0, true), (1, false)] {
-        let mut member = member(A, Recovered::bootstrap(&[A]));
-        member.propose(cancel(1), Some(7));
-        member.campaign();
-        let outputs = std::iter::from_fn(|| member.next_output(at(1)));
-        let mut persists = outputs.filter_map(|output| match output {
-            Output::Persist(persist) => Some(persist),
-            _ => None,
-        });
-        let persist = persists.next().unwrap();
-        let LogEntry { index, term, .. } = persist.entries[1];
-        // Not what the log says, so that it is seen which of them is applied.
-        let batch = Batch { term, at: LogTime(0), wall: WallTime(0), commands: Vec::new() };
-        assert!(member.takes_decoded());
-        member.decoded(Position { index, term: Term(term.0 + later) }, batch);
-        assert!(!member.takes_decoded());
-        member.persisted(at(2), persist.token);
-        let is_answered = names(&mut member, at(3)).contains(&"Reply".to_owned());
-        assert_eq!(is_answered, !is_taken);
-        assert!(member.takes_decoded(), "it is applied, or passed by");
-    }
 }
 
 #[test]

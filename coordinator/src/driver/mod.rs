@@ -5,7 +5,7 @@ mod watchers;
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use dagmar_common::ids::StreamNo;
 use dagmar_common::time::BootTime;
 use dagmar_coordinator_core::effect::{Effect, Reply};
@@ -17,7 +17,6 @@ use crate::clock;
 use crate::disk::Disk;
 use crate::handle::{Input, Look};
 use crate::links::Links;
-use crate::replay::Ahead;
 
 pub use self::snapshotting::Snapshotting;
 
@@ -45,8 +44,6 @@ pub struct Parts<L> {
     pub snapshots: Snapshotting,
     /// Nothing is written before something is asked: a new log begins with it.
     pub waits_for_first: bool,
-    /// What the log of `member` holds, decoded beside its replay.
-    pub ahead: Option<Ahead>,
     pub links: L,
 }
 
@@ -95,28 +92,10 @@ impl<L: Links> Driver<L> {
 
     /// Everything that follows from what came in and from the time, until nothing does.
     fn work(&mut self) -> Result<(), DriverError> {
-        self.hand_ahead();
         while let Some(output) = self.parts.member.next_output(clock::now()) {
             self.perform(output)?;
-            self.hand_ahead();
         }
         Ok(())
-    }
-
-    /// The next entry of the recovered log, if it is decoded by now; else the member does it.
-    fn hand_ahead(&mut self) {
-        let Parts { member, ahead, .. } = &mut self.parts;
-        while let Some(decoded) = ahead
-            && member.takes_decoded()
-        {
-            match decoded.next_by_now() {
-                Ok((position, Ok(batch))) => member.decoded(position, batch),
-                // What cannot be read is the member's to tell, once it comes to it.
-                Ok((_, Err(_))) => {}
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => *ahead = None,
-            }
-        }
     }
 
     /// Blocks for the first input, then takes all that are there: they share the next entry.

@@ -19,7 +19,7 @@ use dagmar_replica::LogEntry;
 use super::here::{Logs, entries, no_such_run, summary};
 use super::why::{self, Pace};
 use super::{Runs, Story, output};
-use crate::replay::Ahead;
+use crate::replay;
 use crate::underway;
 
 /// A state that nobody moves.
@@ -41,13 +41,7 @@ impl Still {
         logs: Arc<dyn Logs>,
     ) -> Result<Self, Problem> {
         let mut applied = Applied::default();
-        let ahead = Ahead::of(&log, state.last_applied()).map_err(|error| {
-            Problem::new(
-                Code::Storage,
-                format!("no thread to read the log could be started: {error}"),
-            )
-        })?;
-        for (position, batch) in ahead {
+        for (position, batch) in replay::decoded(&log, state.last_applied()) {
             let batch = batch.map_err(|error| {
                 let message =
                     format!("entry {} of the log cannot be read: {error}", position.index);
