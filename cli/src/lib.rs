@@ -17,6 +17,7 @@ mod bench;
 pub mod commands;
 pub mod exit;
 pub mod failure;
+pub mod house;
 pub mod local;
 pub mod names;
 mod panics;
@@ -24,7 +25,6 @@ pub mod reference;
 pub mod render;
 #[cfg(test)]
 mod testing;
-pub mod wired;
 pub mod wiring;
 
 use std::process::ExitCode;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    dagmar_cli::main(&dagmar_cli::wired::House)
+    dagmar_cli::main(&dagmar_cli::house::House)
 }

@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 
-use crate::room::{Room, Said, until};
+use crate::room::{Room, Said, TWO_STEPS};
 
 /// Another one harms other places.
 const SEED: u64 = 20_261_121;
@@ -18,12 +17,6 @@ const ZEROED: usize = 512;
 const PAGE: usize = 4_096;
 /// The log of a short run is not longer; what follows is empty.
 const PAGES_IN_USE: usize = 12;
-
-const PIPELINE: &str = "
-steps:
-  one: {command: 'echo value=first >> $DAGMAR_OUTPUT; echo said by one'}
-  two: {needs: [one], command: 'echo two >> ran; until [ -e go ]; do sleep 0.01; done'}
-";
 
 /// One way in which a disk, a file system or a person spoils a file.
 #[derive(Clone, Copy, Debug)]
@@ -144,17 +137,7 @@ fn outputs(said: &Said, what: &str) -> Json {
 
 #[test]
 fn harm_to_an_interrupted_run_is_told_and_stays_its_own() {
-    let room = Room::with(PIPELINE);
-    room.write("go", "");
-    assert_eq!(room.dagmar(&["run", "--run-id", "other"]).code, Some(0));
-    room.remove("go");
-    room.remove("ran");
-    let owner = room.begin("r");
-    until("the second step runs", || (room.read("ran") == "two\n").then_some(()));
-    owner.signal(Signal::KILL);
-    owner.end();
-    room.until_nothing_runs();
-    room.write("go", "");
+    let room = Room::interrupted(TWO_STEPS);
     let expected = json!({"value": "first"});
     harm_all(&room, ".dagmar/live/r", |harm, what, file| {
         let show = room.dagmar(&["show", "r", "-o", "json"]);
@@ -187,13 +170,7 @@ fn harm_to_an_interrupted_run_is_told_and_stays_its_own() {
 
 #[test]
 fn damaged_records_are_told_by_every_command() {
-    let room = Room::with(&PIPELINE.replace("two: {", "two: {idempotent: false, "));
-    let owner = room.begin("r");
-    until("the second step runs", || (room.read("ran") == "two\n").then_some(()));
-    owner.signal(Signal::KILL);
-    owner.end();
-    room.until_nothing_runs();
-    room.write("go", "");
+    let room = Room::interrupted(&TWO_STEPS.replace("two: {", "two: {idempotent: false, "));
     let (dagmar, kept) = (room.path(".dagmar"), room.path("kept"));
     copy(&dagmar, &kept);
     let file = room.path(".dagmar/live/r/records");
@@ -223,7 +200,7 @@ fn damaged_records_are_told_by_every_command() {
 
 #[test]
 fn harm_to_an_archive_is_told_and_stays_its_own() {
-    let room = Room::with(PIPELINE);
+    let room = Room::with(TWO_STEPS);
     room.write("go", "");
     for run in ["other", "r"] {
         assert_eq!(room.dagmar(&["run", "--run-id", run]).code, Some(0));
@@ -263,15 +240,10 @@ fn harm_to_the_index_costs_nothing() {
 
 #[test]
 fn an_archive_that_was_harmed_before_its_run_was_removed_is_written_again() {
-    let room = Room::with(PIPELINE);
-    let owner = room.begin("r");
-    until("the second step runs", || (room.read("ran") == "two\n").then_some(()));
-    owner.signal(Signal::KILL);
-    owner.end();
+    let room = Room::interrupted(TWO_STEPS);
     // What an owner leaves that dies between its archive and the removal, and then is harmed.
     fs::create_dir_all(room.path(".dagmar/runs/r/0")).expect("it can be made");
     room.write(".dagmar/runs/r/0/manifest", "this is no manifest");
-    room.write("go", "");
     let resumed = room.dagmar(&["resume", "r"]);
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
     let record = room.record("r").expect("there is an archive");

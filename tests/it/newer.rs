@@ -3,18 +3,11 @@
 use std::fs;
 
 use dagmar_common::envelope::{Kind, open_first, seal};
-use rustix::process::Signal;
 
-use crate::room::{Room, until};
+use crate::room::{Room, TWO_STEPS};
 
 /// Far above what this program knows.
 const LATER: u16 = 900;
-
-const PIPELINE: &str = "
-steps:
-  one: {command: 'echo said by one'}
-  two: {needs: [one], command: 'echo two >> ran; until [ -e go ]; do sleep 0.01; done'}
-";
 
 /// The same file with every envelope of a later version, each whole and in its place.
 fn raised(bytes: &[u8], kind: Kind) -> Vec<u8> {
@@ -60,7 +53,7 @@ fn check(room: &Room, file: &str, kind: Kind, commands: &[&[&str]]) {
 
 #[test]
 fn a_newer_archive_is_named_and_left() {
-    let room = Room::with(PIPELINE);
+    let room = Room::with(TWO_STEPS);
     room.write("go", "");
     for run in ["other", "r"] {
         assert_eq!(room.dagmar(&["run", "--run-id", run]).code, Some(0));
@@ -79,21 +72,11 @@ fn a_newer_archive_is_named_and_left() {
 
 #[test]
 fn a_newer_interrupted_run_is_named_and_left() {
-    let room = Room::with(PIPELINE);
-    room.write("go", "");
-    assert_eq!(room.dagmar(&["run", "--run-id", "other"]).code, Some(0));
-    room.remove("go");
-    room.remove("ran");
-    let owner = room.begin("r");
-    until("the second step runs", || (room.read("ran") == "two\n").then_some(()));
-    owner.signal(Signal::KILL);
-    owner.end();
-    room.until_nothing_runs();
+    let room = Room::interrupted(TWO_STEPS);
     let home = ".dagmar/live/r";
     let all: &[&[&str]] = &[&["resume", "r"], &["show", "r"], &["logs", "r"]];
     check(&room, &format!("{home}/records"), Kind::WorkerRecord, all);
     check(&room, &format!("{home}/log/highest_durable"), Kind::Watermark, all);
-    room.write("go", "");
     let resumed = room.dagmar(&["resume", "r"]);
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
 }

@@ -15,6 +15,13 @@ use serde_json::Value as Json;
 const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
+/// The second step notes in `ran` that it runs, and waits for a file `go`.
+pub const TWO_STEPS: &str = "
+steps:
+  one: {command: 'echo value=first >> $DAGMAR_OUTPUT; echo said by one'}
+  two: {needs: [one], command: 'echo two >> ran; until [ -e go ]; do sleep 0.01; done'}
+";
+
 /// Everything in it, processes too, goes with it.
 pub struct Room {
     dir: PathBuf,
@@ -51,6 +58,23 @@ impl Room {
     pub fn with(pipeline: &str) -> Room {
         let room = Room::new();
         room.write("pipeline.yaml", pipeline);
+        room
+    }
+
+    /// With two runs of [`TWO_STEPS`] or the like: `other` has ended, and `r` stands still, for its
+    /// owner was killed during the second step. Whoever goes on with it is not held up.
+    pub fn interrupted(pipeline: &str) -> Room {
+        let room = Room::with(pipeline);
+        room.write("go", "");
+        assert_eq!(room.dagmar(&["run", "--run-id", "other"]).code, Some(0));
+        room.remove("go");
+        room.remove("ran");
+        let owner = room.begin("r");
+        until("the second step runs", || (room.read("ran") == "two\n").then_some(()));
+        owner.signal(Signal::KILL);
+        owner.end();
+        room.until_nothing_runs();
+        room.write("go", "");
         room
     }
 

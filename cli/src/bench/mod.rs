@@ -70,7 +70,7 @@ fn measure(arguments: &BenchArguments, directory: &Path) -> anyhow::Result<Repor
     let mut hops = measured.hops;
     let rate = nodes as f64 / measured.wall.as_secs_f64();
     let mut compared = Compared {
-        append_p50_ms: quantile_ms(&mut appends, 0.5),
+        append_p50_ms: quantile_ms(&mut appends, 0.5).context("no append was timed")?,
         spawn_loop: None,
         xargs: None,
         to_spawn_loop: None,
@@ -88,10 +88,10 @@ fn measure(arguments: &BenchArguments, directory: &Path) -> anyhow::Result<Repor
         submitted_s: measured.submitted.as_secs_f64(),
         bytes_per_node: measured.memory_ready as f64 / nodes as f64,
         beside: measured.beside,
-        hop_p50_ms: is_chain.then(|| quantile_ms(&mut hops, 0.5)),
-        hop_p99_ms: is_chain.then(|| quantile_ms(&mut hops, 0.99)),
-        commit_p50_ms: quantile_ms(&mut commits, 0.5),
-        commit_p99_ms: quantile_ms(&mut commits, 0.99),
+        hop_p50_ms: quantile_ms(&mut hops, 0.5),
+        hop_p99_ms: quantile_ms(&mut hops, 0.99),
+        commit_p50_ms: quantile_ms(&mut commits, 0.5).context("no commit was timed")?,
+        commit_p99_ms: quantile_ms(&mut commits, 0.99).context("no commit was timed")?,
         memory_growth_mib: measured.memory_growth as f64 / f64::from(1 << 20),
         compared,
     })
@@ -274,12 +274,17 @@ fn beside_it(
     let ended = other.ended.context("the chain ended before the run beside it: more --tasks")?;
     let during = hops.iter().filter(|(at, _)| (begun..=ended).contains(at));
     let mut times: Vec<Duration> = during.map(|(_, took)| *took).collect();
+    let mut hop = |share| {
+        let quantile = quantile_ms(&mut times, share);
+        quantile.context("the run beside the chain ended before one hop did: a larger --beside")
+    };
+    let (p50, p99, most) = (hop(0.5)?, hop(0.99)?, hop(1.0)?);
     Ok(Beside {
         took_s: ended.0.abs_diff(begun.0) as f64 / 1e6,
         hops: times.len(),
-        hop_p50_ms: quantile_ms(&mut times, 0.5),
-        hop_p99_ms: quantile_ms(&mut times, 0.99),
-        hop_most_ms: quantile_ms(&mut times, 1.0),
+        hop_p50_ms: p50,
+        hop_p99_ms: p99,
+        hop_most_ms: most,
     })
 }
 

@@ -36,7 +36,7 @@ pub struct Report {
     pub submitted_s: f64,
     /// How far resident memory grew until then, over the nodes of the graph.
     pub bytes_per_node: f64,
-    /// Between the ends of two neighbours in a chain; absent for other shapes.
+    /// Between the beginnings of two neighbours in a chain; absent where there are none.
     pub hop_p50_ms: Option<f64>,
     pub hop_p99_ms: Option<f64>,
     /// Hops from the submission of the run beside it to that run's end, and how long that took.
@@ -71,14 +71,11 @@ pub struct Compared {
     pub to_xargs: Option<f64>,
 }
 
-/// The value below which `share` of `times` lie, in milliseconds.
-pub fn quantile_ms(times: &mut [Duration], share: f64) -> f64 {
-    if times.is_empty() {
-        return 0.0;
-    }
+/// The value below which `share` of `times` lie, in milliseconds; None of nothing.
+pub fn quantile_ms(times: &mut [Duration], share: f64) -> Option<f64> {
     times.sort_unstable();
-    let place = ((times.len() - 1) as f64 * share).round() as usize;
-    times[place].as_secs_f64() * 1e3
+    let place = (times.len().checked_sub(1)? as f64 * share).round() as usize;
+    Some(times[place].as_secs_f64() * 1e3)
 }
 
 impl Report {

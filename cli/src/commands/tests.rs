@@ -17,11 +17,11 @@ use dagmar_coordinator::services::{self, Logs, Runs};
 use super::*;
 use crate::arguments::BenchArguments;
 use crate::failure::Failure;
+use crate::house::House;
 use crate::local::archive::Archive;
 use crate::local::live::{self, Live, Standing};
 use crate::local::{index, owner::OwnerSocket};
 use crate::testing::{self, FixedRuns, NOON, Scratch};
-use crate::wired::House;
 use crate::wiring::{Compiled, Engine, Findings, Opening, PipelineSource, Wiring};
 
 const RUN: &str = "greedy-yonath-1608";

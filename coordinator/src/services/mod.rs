@@ -6,6 +6,8 @@ mod output;
 mod reading;
 mod runs;
 mod still;
+#[cfg(test)]
+mod testing;
 mod watching;
 mod why;
 

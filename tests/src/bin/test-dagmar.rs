@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 #[cfg(not(dagmar_mutants))]
 fn main() -> ExitCode {
-    dagmar_cli::main(&dagmar_cli::wired::House)
+    dagmar_cli::main(&dagmar_cli::house::House)
 }
 
 /// Mutants live in the simulator alone.

@@ -5,33 +5,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use dagmar_common::graph::{Graph, NodeKind, SectionBuilder};
-use dagmar_common::ids::{Fence, LogIndex, Term};
-use dagmar_common::lease::LogPlace;
+use dagmar_common::ids::{LogIndex, Term};
 use dagmar_common::limits::STAGE_CHUNK_BYTES;
-use dagmar_common::record::follow::Stream;
 use dagmar_common::time::{LogTime, WallTime};
 use dagmar_common::value::Value;
 use dagmar_coordinator_core::command::{Batch, Position};
 
 use super::*;
 use crate::handle::{Handle, Input};
-use crate::services::{Live, Logs};
-
-struct NoLogs;
-
-impl Logs for NoLogs {
-    fn read(
-        &self,
-        _place: &LogPlace,
-        _take: &mut dyn FnMut(Stream, &[u8]) -> bool,
-    ) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn live(&self, _: Fence, _: u64) -> Result<Option<Live>, Problem> {
-        Ok(None)
-    }
-}
+use crate::services::testing::NoLogs;
 
 /// More than one chunk.
 fn large() -> Bytes {

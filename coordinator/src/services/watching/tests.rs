@@ -2,10 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use dagmar_common::graph::{Graph, NodeKind, SectionBuilder, encode};
-use dagmar_common::ids::{Fence, LogIndex, RequestId, Term};
-use dagmar_common::lease::LogPlace;
+use dagmar_common::ids::{LogIndex, RequestId, Term};
 use dagmar_common::record::Submission;
-use dagmar_common::record::follow::Stream;
 use dagmar_common::time::LogTime;
 use dagmar_common::value::Value;
 use dagmar_coordinator_core::State;
@@ -15,19 +13,8 @@ use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 
 use super::*;
 use crate::handle::{Handle, Input};
-use crate::services::{Live, Logs, Runs};
-
-struct NoLogs;
-
-impl Logs for NoLogs {
-    fn read(&self, _: &LogPlace, _: &mut dyn FnMut(Stream, &[u8]) -> bool) -> Result<(), Problem> {
-        Ok(())
-    }
-
-    fn live(&self, _: Fence, _: u64) -> Result<Option<Live>, Problem> {
-        Ok(None)
-    }
-}
+use crate::services::Runs;
+use crate::services::testing::NoLogs;
 
 /// The wall clock of the entry with this index.
 fn wall(index: LogIndex) -> WallTime {
