@@ -305,6 +305,8 @@ struct InProcess {
     said: Vec<Said>,
     opened: Vec<StreamNo>,
     closed: Vec<StreamNo>,
+    /// They meet over this one.
+    stream: StreamNo,
     next_stream: u64,
     checkpoint: BootTime,
 }
@@ -317,17 +319,22 @@ impl InProcess {
             said: Vec::new(),
             opened: Vec::new(),
             closed: Vec::new(),
+            stream: StreamNo(SHELL_STREAMS_FROM),
             next_stream: SHELL_STREAMS_FROM,
             checkpoint: clock::boot() + CHECKPOINT_EVERY,
         }
     }
 
-    /// The agent left its stream, or the leader closed it: they meet again over another.
-    fn reconnect(&mut self) {
+    /// The agent left this stream, or the leader closed it: they meet again over another. Not if
+    /// both did, and have met: each stream would drive out the one before it, for ever.
+    fn ended(&mut self, stream: StreamNo) {
+        if stream != self.stream {
+            return;
+        }
         self.next_stream += 1;
-        let stream = StreamNo(self.next_stream);
-        self.opened.push(stream);
-        self.shell.connected(stream, None);
+        self.stream = StreamNo(self.next_stream);
+        self.opened.push(self.stream);
+        self.shell.connected(self.stream, None);
     }
 }
 
@@ -348,6 +355,7 @@ fn introduction(identity: Identity, left: Vec<Held>) -> WorkerHello {
 
 impl Links for InProcess {
     fn born_ready(&mut self, stream: StreamNo, session: Session) {
+        self.stream = stream;
         self.shell.connected(stream, Some(session));
     }
 
@@ -357,7 +365,7 @@ impl Links for InProcess {
 
     fn close(&mut self, stream: StreamNo) {
         self.shell.disconnected(stream);
-        self.reconnect();
+        self.ended(stream);
     }
 
     fn exchange(&mut self, arrived: &mut Vec<(StreamNo, FromStream)>) -> io::Result<()> {
@@ -378,7 +386,7 @@ impl Links for InProcess {
         }
         for stream in std::mem::take(&mut self.closed) {
             arrived.push((stream, FromStream::Closed));
-            self.reconnect();
+            self.ended(stream);
         }
         if now.boot >= self.checkpoint {
             self.checkpoint = now.boot + CHECKPOINT_EVERY;

@@ -47,7 +47,7 @@ pub struct Host {
 
 impl Host {
     /// A new process finds what the disk kept; one that is alone stands for election at once.
-    pub fn start(life: Life, here: &mut Machine, air: &mut Air) -> Result<Host, Died> {
+    pub fn start(life: Life, here: &mut Machine, air: &mut Air) -> Host {
         let (recovered, chunks) = here.disk.recover();
         let (base, last) = (recovered.base.index, recovered.last_index());
         air.witness.recovered(here.applied, last);
@@ -65,7 +65,7 @@ impl Host {
         if here.is_alone {
             member.campaign();
         }
-        let mut host = Host {
+        Host {
             member,
             life,
             is_up: false,
@@ -73,9 +73,7 @@ impl Host {
             archiving: Vec::new(),
             receiving: None,
             manners: Manners::default(),
-        };
-        host.turn(here, air)?;
-        Ok(host)
+        }
     }
 
     pub fn state(&self) -> &State {

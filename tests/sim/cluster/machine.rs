@@ -4,7 +4,7 @@ use dagmar_common::ids::{LogIndex, Session, StreamNo};
 use dagmar_common::lease::{Numbered, ToWorker};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_member::{FromStream, SnapshotRule};
-use dagmar_worker_core::{Input, Output};
+use dagmar_worker_core::{Input, Leaving, Output};
 
 use super::air::Air;
 use super::clock::Clock;
@@ -74,14 +74,18 @@ impl Machine {
         match &mut self.inner {
             Some(inner) => {
                 inner.hears(Input::Disconnected { stream });
-                self.reconnect(air);
+                self.ended_within(stream, air);
             }
             None => air.leader_leaves(stream, Span(0)),
         }
     }
 
-    /// In one process: the agent left its stream, or the leader closed it; they meet again.
-    fn reconnect(&mut self, air: &mut Air) {
+    /// In one process: the agent left its stream, or the leader closed it; they meet again. Not
+    /// if both did, and have met.
+    fn ended_within(&mut self, stream: StreamNo, air: &mut Air) {
+        if self.inner.as_ref().is_none_or(|inner| inner.stream != Some(stream)) {
+            return;
+        }
         let stream = air.streams.number();
         self.arrived.push((stream, FromStream::Opened));
         self.connected(stream, None, air);
@@ -102,10 +106,12 @@ impl Machine {
                     self.arrived.push((stream, FromStream::Message(message)));
                 }
                 Output::Close { stream, why } => {
+                    air.note(|| format!("the worker within leaves stream {stream}: {why:?}"));
                     air.judge.worker_left(why);
                     air.told.endings += 1;
+                    assert_ne!(why, Leaving::Replaced, "two streams within one process");
                     self.arrived.push((stream, FromStream::Closed));
-                    self.reconnect(air);
+                    self.ended_within(stream, air);
                 }
                 Output::Stop { fence, why } => air.stopped(id, incarnation, fence, why),
                 Output::Run(_) | Output::Deadline(_) | Output::Forget(_) | Output::Rejoin => {}

@@ -162,7 +162,8 @@ impl Node {
                 }
                 let (node, number) = (machine.place, self.lives);
                 let life = Life { node, number, replica: self.replica };
-                self.host = Some(Host::start(life, machine, air)?);
+                // It may die in its first turn, as in any other.
+                return self.host.insert(Host::start(life, machine, air)).turn(machine, air);
             }
             return Ok(());
         };
