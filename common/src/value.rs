@@ -111,8 +111,9 @@ fn spell_number(written: &str) -> String {
         return if written == "-0" { "0".to_owned() } else { written.to_owned() };
     }
     let Ok(number) = written.parse::<f64>() else { return written.to_owned() };
+    // What no double holds is still a number of JSON, which has no word for infinity.
     if !number.is_finite() {
-        return if number > 0.0 { "Infinity".to_owned() } else { "-Infinity".to_owned() };
+        return written.to_owned();
     }
     let magnitude = number.abs();
     if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
@@ -142,6 +143,7 @@ mod tests {
         check(r#"{"x":10,"foo":"bar"}"#, r#"{"x": 10, "foo": "bar"}"#);
         check("[1,2.0,3.5e20,1e-7,-0.0]", "[1, 2.0, 3.5e+20, 1e-07, -0.0]");
         check("100000000000000000000000001", "100000000000000000000000001");
+        check("[1e999,-1.5E400]", "[1e+999, -1.5e+400]");
         check(r#""é😀\u0000""#, r#""\u00e9\ud83d\ude00\u0000""#);
         check("true", "true");
         check("plain text", r#""plain text""#);

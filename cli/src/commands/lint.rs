@@ -12,7 +12,7 @@ use crate::render::problem::json_of_findings;
 use super::{Session, source, stdout};
 
 pub fn perform(session: &Session, arguments: &LintArguments) -> Done {
-    let mut source = source::of(session, arguments.file.as_deref(), &arguments.parameters)?;
+    let mut source = source::of(session, "lint", arguments.file.as_deref(), &arguments.parameters)?;
     source.with_color = session.out.has_color;
     let file = source.file.display().to_string();
     let (findings, steps) = match session.wires.compile(&source) {

@@ -17,7 +17,7 @@ use super::follow::Loudness;
 use super::{Session, cancel, finish, host, own, source};
 
 pub fn perform(session: &Session, arguments: &RunArguments) -> Done {
-    let mut source = source::of(session, arguments.file.as_deref(), &arguments.parameters)?;
+    let mut source = source::of(session, "run", arguments.file.as_deref(), &arguments.parameters)?;
     source.cpu_millis = Some(embedded::cpu_millis());
     let compiled = session.wires.compile(&source).map_err(Failure::Rejected)?;
     if !arguments.quiet && !compiled.warnings.rendered.is_empty() {

@@ -13,13 +13,15 @@ use crate::render::text::shell_word;
 const USUAL: [&str; 2] = ["pipeline.yaml", "pipeline.yml"];
 const PREFIXES: [&str; 3] = ["DAGMAR_PRM_", "MAGNUS_PRM_", "RUNNABLE_PRM_"];
 
+/// `verb`: of the command, for what to type instead.
 pub fn of(
     session: &Session,
+    verb: &str,
     file: Option<&Path>,
     parameters: &ParameterArguments,
 ) -> Result<PipelineSource, Problem> {
     Ok(PipelineSource {
-        file: choose(session, file)?,
+        file: choose(session, verb, file)?,
         parameters_file: parameters.params.clone(),
         arguments: parameters.param.clone(),
         environment: environment(),
@@ -28,7 +30,7 @@ pub fn of(
     })
 }
 
-fn choose(session: &Session, file: Option<&Path>) -> Result<PathBuf, Problem> {
+fn choose(session: &Session, verb: &str, file: Option<&Path>) -> Result<PathBuf, Problem> {
     let root = session.project.root();
     match file {
         Some(file) if root.join(file).exists() => Ok(file.to_owned()),
@@ -38,8 +40,8 @@ fn choose(session: &Session, file: Option<&Path>) -> Result<PathBuf, Problem> {
             Err(match similar(root, file) {
                 Some(similar) => problem
                     .because(format!("did you mean {}?", similar.display()))
-                    .try_this(format!("dagmar run {}", shell_word(&similar.to_string_lossy()))),
-                None => problem.try_this("dagmar run path/to/file.yaml"),
+                    .try_this(format!("dagmar {verb} {}", shell_word(&similar.to_string_lossy()))),
+                None => problem.try_this(format!("dagmar {verb} path/to/file.yaml")),
             })
         }
         None => {
@@ -51,7 +53,7 @@ fn choose(session: &Session, file: Option<&Path>) -> Result<PathBuf, Problem> {
                     Code::NoPipelineFile,
                     format!("no pipeline file: looked for {looked} in {here}"),
                 )
-                .try_this("dagmar run path/to/file.yaml")
+                .try_this(format!("dagmar {verb} path/to/file.yaml"))
             })
         }
     }

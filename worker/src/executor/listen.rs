@@ -123,7 +123,10 @@ impl Listener {
                  is it installed, and is its directory in PATH?"
             ),
             (StartStep::Program, Errno::ACCESS) => {
-                format!("cannot start `{program}`: it may not be executed; try chmod +x")
+                format!(
+                    "cannot start `{program}`: it is a directory or may not be executed; \
+                     try chmod +x on a file"
+                )
             }
             (StartStep::Program, Errno::TOOBIG) => format!(
                 "cannot start `{program}`: its command and its environment are larger than the \

@@ -10,6 +10,8 @@ use crate::yaml::{List, Map, View, Yaml};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'t> {
     map: Map<'t>,
+    /// No key was refused.
+    pub are_known: bool,
 }
 
 /// One key with its value.
@@ -22,12 +24,22 @@ pub(crate) struct Field<'t> {
 impl<'t> Fields<'t> {
     /// Reports every key that may not stand in `owner`.
     pub fn read(map: Map<'t>, keys: Keys, owner: &str, report: &mut Report<'_>) -> Self {
+        let mut are_known = true;
         for (key, _) in map.iter() {
-            if !key.value.starts_with("x-") && !keys.known.contains(&key.value) {
+            let is_ours = key.value.starts_with("x-") || keys.known.contains(&key.value);
+            if !is_ours && (!keys.is_free || keys.later.contains(&key.value)) {
                 refuse_key(key, keys, owner, report);
+                are_known = false;
             }
         }
-        Fields { map }
+        Fields { map, are_known }
+    }
+
+    /// Something is missing; likely it is meant by a key that was refused, and that is told.
+    pub fn lack(&self, finding: Finding, report: &mut Report<'_>) {
+        if self.are_known {
+            report.add(finding);
+        }
     }
 
     pub fn get(&self, name: &str) -> Option<Field<'t>> {
@@ -149,9 +161,6 @@ fn refuse_key(key: Spanned<&str>, keys: Keys, owner: &str, report: &mut Report<'
     if keys.later.contains(&name) {
         let message = format!("`{name}` is not built yet in this version");
         report.add(Finding::error(Code::NotBuilt, key.span, message));
-        return;
-    }
-    if keys.is_free {
         return;
     }
     let message = format!("unknown key `{}` in {owner}", shown(name));

@@ -29,7 +29,8 @@ fn unknown_keys_have_a_suggestion_or_a_list() {
         ],
     );
     check(
-        "stpes: {}\nsteps: {a: {type: stub}}\n",
+        "stpes: {a: {type: stub}}\n",
+        // Nobody is told as well that there are no steps.
         &["1:1 E0102 unknown key `stpes` in a pipeline (did you mean `steps`?)"],
     );
 }
@@ -219,6 +220,10 @@ fn commands() {
     command(&format!("\"{long}\""), &["2:16 E0123 `command` is 200000 bytes long; limit 130048"]);
     let many = format!("{},", "x".repeat(100_000)).repeat(11);
     command(&format!("[{many}]"), &["2:7 E0123 `command` is 1100000 bytes long; limit 1048576"]);
+    check(
+        "steps:\n  a: {comand: x}\n",
+        &["2:7 E0102 unknown key `comand` in a task (did you mean `command`?)"],
+    );
     check(
         "steps:\n  a: {next: b}\n  b: {type: stub}\n",
         &["2:3 E0122 step `a` has no `command` (a step that does nothing is `type: stub`)"],
