@@ -4,6 +4,8 @@ use dagmar_common::ids::RunId;
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::{RunStatus, RunSummary};
 
+use crate::render::text::quoted;
+
 /// What was typed, taken apart; which run it is turns out later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
@@ -90,7 +92,7 @@ fn by_name(name: &str, runs: &[RunSummary]) -> Result<RunId, Problem> {
                 let distance = strsim::damerau_levenshtein(run, name);
                 (distance <= 1 + name.len() / 4).then_some((distance, run))
             });
-            let problem = Problem::new(Code::NotFound, format!("no run {name:?} here"));
+            let problem = Problem::new(Code::NotFound, format!("no run {} here", quoted(name)));
             Err(match near.min() {
                 Some((_, run)) => problem.because(format!("did you mean {run}?")),
                 None => problem,

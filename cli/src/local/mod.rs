@@ -20,6 +20,8 @@ use dagmar_common::ids::RunId;
 use dagmar_common::limits::RUN_ID_BYTES_MAX;
 use dagmar_common::problem::{Code, Problem};
 
+use crate::render::text::quoted;
+
 /// A directory with pipelines, and the `.dagmar` in it.
 #[derive(Clone, Debug)]
 pub struct Project {
@@ -92,7 +94,7 @@ pub fn check_run_id(text: &str) -> Result<RunId, Problem> {
     } else {
         return Ok(RunId::new(text));
     };
-    Err(Problem::new(Code::BadRunId, format!("{text:?} is no run id: {fault}"))
+    Err(Problem::new(Code::BadRunId, format!("{} is no run id: {fault}", quoted(text)))
         .try_this("letters, digits, `-`, `_` and `.`, such as nightly-2026-11-20"))
 }
 

@@ -1,4 +1,4 @@
-//! Tables for people: runs, and the steps of one run. Ids and states are never cut.
+//! Tables for people: runs, and the steps of one run. States are never cut.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use dagmar_common::time::{Span, WallTime};
 
 use super::Screen;
 use super::screen::{INTERRUPTED, Mark, mark_of_node, mark_of_run};
-use super::text::{cut, escaped, padded, width};
+use super::text::{cut, cut_inside, escaped, padded, width};
 use crate::reference::bracketed;
 
 /// Steps of one run that a table shows; `-o json` has all of them.
@@ -160,7 +160,11 @@ impl Steps {
         let in_order = self.kept.into_iter().map(|((_, place), (_, cells))| (place, cells));
         let in_order: BTreeMap<_, _> = in_order.collect();
         let mut table = Table::new(&["STEP", "STATE", "ATTEMPT", "TOOK", "WHY"]);
-        in_order.into_values().for_each(|cells| table.row(cells));
+        for mut cells in in_order.into_values() {
+            // How it went is worth as much room as its name; `-o json` has that whole.
+            cells[0].text = cut_inside(&cells[0].text, screen.width / 2);
+            table.row(cells);
+        }
         let mut lines = table.lines(screen);
         if self.left_out > 0 {
             lines.push(format!("and {} more; all of them: -o json", self.left_out));
