@@ -2,8 +2,7 @@
 
 use std::time::SystemTime;
 
-use dagmar_common::time::{BootTime, WallTime};
-use dagmar_member::Now;
+use dagmar_common::time::{BootTime, Now, WallTime};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Elapsed time since the machine started, suspend included; it never goes back.

@@ -6,9 +6,17 @@ use dagmar_coordinator_core::ask::Begun;
 use dagmar_coordinator_core::command::Command;
 use dagmar_coordinator_core::effect::{Event, Reply};
 use dagmar_coordinator_core::stored::Frozen;
+use dagmar_replica::SnapshotMeta;
 use thiserror::Error;
 
-use crate::driver::snapshotting::Snapshotted;
+use crate::store::SnapshotStore;
+
+/// A snapshot that is durable.
+pub struct Snapshotted {
+    pub meta: SnapshotMeta,
+    pub bytes: u64,
+    pub store: Box<dyn SnapshotStore>,
+}
 
 /// Everything that can happen to the driver.
 pub enum Input {

@@ -2,9 +2,9 @@
 
 use dagmar_common::ids::{Fence, Incarnation, Session, StreamNo, WorkerId};
 use dagmar_common::lease::{Held, HeldAs};
-use dagmar_common::time::{BootTime, Span};
+use dagmar_common::time::{BootTime, Now, Span};
 use dagmar_coordinator_core::command::WorkerHello;
-use dagmar_worker_core::{Agent, Identity, Input, Now, Output};
+use dagmar_worker_core::{Agent, Identity, Input, Output};
 
 use crate::executor::{Executor, wall};
 use crate::random::Random;

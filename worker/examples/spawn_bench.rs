@@ -15,7 +15,8 @@ use dagmar_common::graph::{self, Function, Resources, Shell, Task};
 use dagmar_common::ids::{Fence, LogIndex, NodeNo, RunId, RunNo};
 use dagmar_common::lease::{Ending, Start, TrialName};
 use dagmar_common::view::Scope;
-use dagmar_worker::executor::process::{Config, Processes, Report};
+use dagmar_worker::executor::Report;
+use dagmar_worker::executor::process::{Config, Processes};
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(dagmar_supervisor::ARGUMENT) {

@@ -5,10 +5,11 @@ use std::io;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use dagmar_common::ids::{Fence, Session, StreamNo};
 use dagmar_common::lease::{FromWorker, Numbered, Start, ToWorker};
-use dagmar_common::time::BootTime;
-use dagmar_worker_core::{Agent, Identity, Input, Now, Output, Stop};
+use dagmar_common::time::{BootTime, Now};
+use dagmar_worker_core::{Agent, Identity, Input, Output, Stop};
 
-use crate::executor::process::{Config, Processes, Report};
+use crate::executor::Report;
+use crate::executor::process::{Config, Processes};
 
 /// What leaves the worker.
 #[derive(Debug)]

@@ -1,41 +1,35 @@
 //! The cluster of one live run in this process: one replica, one worker, joined by a channel.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use dagmar_common::ids::{
-    ClusterId, Fence, Incarnation, ReplicaId, Session, StorageId, StreamNo, WorkerId,
-};
+use dagmar_common::ids::{Fence, Incarnation, Session, StreamNo, WorkerId};
 use dagmar_common::lease::{Held, HeldAs, LogPlace, Numbered, ToWorker};
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::{Change, Detail, Stream};
 use dagmar_common::time::{BootTime, Span};
 use dagmar_coordinator::clock;
-use dagmar_coordinator::disk::{Disk, Log};
+use dagmar_coordinator::disk::Disk;
 use dagmar_coordinator::driver::{Driver, DriverError, Parts, Snapshotting};
 use dagmar_coordinator::handle::{Handle, Input};
 use dagmar_coordinator::links::Links;
-use dagmar_coordinator::replay::{self, RestoreFailure};
 use dagmar_coordinator::services::{Here, Live, Logs, Runs};
-use dagmar_coordinator::store::{LocalSnapshots, LocalStore, Looked, Opened, Owner, Store};
-use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::WorkerHello;
 use dagmar_member::{FromStream, Member, MemberConfig, SHELL_STREAMS_FROM, SnapshotRule};
-use dagmar_replica::{Recovered, ReplicaConfig};
+use dagmar_replica::ReplicaConfig;
 use dagmar_worker::executor::process::Config;
 use dagmar_worker::logs::segments::Segments;
 use dagmar_worker::shell::{Said, Shell};
-use dagmar_worker_core::{Identity, Now};
+use dagmar_worker_core::Identity;
 
+use super::store::{OpenLog, REPLICA};
 use super::{damage, still};
 use crate::wiring::{Engine, Opening};
 
-/// The only replica of a local run.
-const REPLICA: ReplicaId = ReplicaId(1);
 /// Between two writes of what running tasks have said so far.
 const CHECKPOINT_EVERY: Span = Span::from_secs(1);
 
@@ -162,78 +156,6 @@ impl Engine for Embedded {
     fn close(mut self: Box<Self>) {
         self.stop();
     }
-}
-
-/// What a driver begins with: a log that its first write makes, or one that is there.
-struct OpenLog {
-    log: Log,
-    snapshots: LocalSnapshots,
-    owner: Owner,
-    recovered: Recovered,
-    state: State,
-    is_new: bool,
-}
-
-impl OpenLog {
-    fn begin(directory: &Path) -> Result<OpenLog, Problem> {
-        let random = random().map_err(|error| cannot_start("draw a random number", &error))?;
-        let owner = Owner {
-            cluster: ClusterId(random[0]),
-            replica: REPLICA,
-            storage: StorageId(random[1]),
-        };
-        let recovered = Recovered::bootstrap(&[REPLICA]);
-        let (directory, base) = (store_directory(directory), recovered.base.clone());
-        let snapshots = LocalSnapshots::new(&directory, owner.cluster);
-        let make = move |first: &dagmar_replica::Persist| {
-            let (store, _) = LocalStore::create(&directory, owner, &base, first)?;
-            Ok(Box::new(store) as Box<dyn Store>)
-        };
-        let log = Log::New(Box::new(make));
-        Ok(OpenLog { log, snapshots, owner, recovered, state: State::new(), is_new: true })
-    }
-
-    fn read(directory: &Path) -> Result<OpenLog, Problem> {
-        let opened = LocalStore::open(&store_directory(directory));
-        let opened = opened.map_err(|error| damage::of_store(directory, &error))?;
-        let Opened { store, snapshots, owner, recovered, has_snapshot } = opened;
-        let state = state_of(directory, &snapshots, &recovered, has_snapshot)?;
-        let log = Log::Open(Box::new(store));
-        Ok(OpenLog { log, snapshots, owner, recovered, state, is_new: false })
-    }
-}
-
-/// What the log in a live directory holds, for whoever only looks.
-pub(super) fn look(directory: &Path) -> Result<(Recovered, State), Problem> {
-    let looked = LocalStore::look(&store_directory(directory));
-    let looked = looked.map_err(|error| damage::of_store(directory, &error))?;
-    let Looked { snapshots, recovered, has_snapshot } = looked;
-    let state = state_of(directory, &snapshots, &recovered, has_snapshot)?;
-    Ok((recovered, state))
-}
-
-/// As the newest snapshot has it: what `recovered` brings comes on top.
-fn state_of(
-    directory: &Path,
-    snapshots: &LocalSnapshots,
-    recovered: &Recovered,
-    has_snapshot: bool,
-) -> Result<State, Problem> {
-    if !has_snapshot {
-        return Ok(State::new());
-    }
-    replay::restore(snapshots, &recovered.base).map_err(|failure| match failure {
-        RestoreFailure::Store(error) => damage::of_store(directory, &error),
-        RestoreFailure::State(error) => {
-            let base = recovered.base.index;
-            let why = format!("its snapshot at entry {base} cannot be read: {error}");
-            damage::of_log(directory, &store_directory(directory), why)
-        }
-    })
-}
-
-fn store_directory(directory: &Path) -> PathBuf {
-    directory.join(super::live::LOG)
 }
 
 /// A worker's id is born with the log that it lives beside; each start is a new incarnation, and
@@ -369,7 +291,7 @@ impl Links for InProcess {
     }
 
     fn exchange(&mut self, arrived: &mut Vec<(StreamNo, FromStream)>) -> io::Result<()> {
-        let now = Now { boot: clock::boot(), wall: clock::wall() };
+        let now = clock::now();
         self.shell.turn(now, &mut self.said)?;
         arrived.extend(self.opened.drain(..).map(|stream| (stream, FromStream::Opened)));
         for said in std::mem::take(&mut self.said) {
@@ -421,14 +343,6 @@ impl Logs for WorkerLogs {
             Live { pieces: pieces.collect(), next: live.next }
         }))
     }
-}
-
-fn random() -> io::Result<[u128; 2]> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    let (low, high) = bytes.split_at(16);
-    let number = |part: &[u8]| part.iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte));
-    Ok([number(low), number(high)])
 }
 
 const FEWER_PROCESSES: &str = "fewer processes of this user, or a higher `ulimit -u`";

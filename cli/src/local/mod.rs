@@ -13,6 +13,7 @@ pub mod logs;
 pub mod owner;
 pub mod socket;
 pub mod still;
+mod store;
 
 use std::path::{Path, PathBuf};
 

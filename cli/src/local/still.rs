@@ -11,11 +11,11 @@ use dagmar_coordinator::services::{Live as LivePiece, Logs, Runs, Still};
 use dagmar_worker::records::{self, Left};
 
 use super::live::{LOG, LOGS};
-use super::{damage, embedded, logs};
+use super::{damage, logs, store};
 
 /// Needs the live directory only until it returns; output is read from there when it is asked for.
 pub fn look(live_dir: &Path) -> Result<Arc<dyn Runs>, Problem> {
-    let (recovered, state) = embedded::look(live_dir)?;
+    let (recovered, state) = store::look(live_dir)?;
     let logs = Arc::new(StoredLogs(live_dir.join(LOGS)));
     let left = left(live_dir)?;
     let is_noted = left.is_noted;

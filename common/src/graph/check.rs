@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::names::{BUCKET_NAMES, Names};
-use super::rank::Ranking;
+use super::rank::{Ranking, piece};
 use super::verify::{NodeFault, VerifyError, check_step_name, verify_task};
 use super::{CompositeMode, EdgeKind, Graph, NodeKind, Section};
 use crate::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
@@ -71,6 +71,13 @@ struct Tree {
     uses: Vec<u32>,
     /// A section's depth and parent once the node that holds it was seen.
     places: Vec<Option<(usize, SectionNo, NodeNo)>>,
+}
+
+impl Graph {
+    /// Everything that [`super::decode`] promises beyond canonical bytes.
+    pub fn verify(&self) -> Result<(), VerifyError> {
+        Checks::default().work(self, &mut { u64::MAX }).map(|_| ())
+    }
 }
 
 impl Checks {
@@ -427,10 +434,4 @@ impl Walk {
         self.next += 1;
         Step::Node(self.node)
     }
-}
-
-/// The beginning of `range`, at most `left` long.
-pub(super) fn piece(range: &Range<usize>, left: u64) -> Range<usize> {
-    let length = range.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-    range.start..range.start + length
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use super::Section;
 use crate::ids::NodeNo;
@@ -20,7 +21,7 @@ pub(super) struct Ranking {
     /// Nodes that the last edge into them made free.
     free: BinaryHeap<Reverse<NodeNo>>,
     /// Edges of a taken node that are still to be followed.
-    edges: std::ops::Range<usize>,
+    edges: Range<usize>,
 }
 
 impl Ranking {
@@ -31,7 +32,7 @@ impl Ranking {
     /// Goes on for `left` nodes and edges; true once every node has its rank.
     pub fn work(&mut self, section: &Section, incoming: &[u32], left: &mut u64) -> bool {
         while *left > 0 {
-            let here = super::check::piece(&self.edges, *left);
+            let here = piece(&self.edges, *left);
             self.edges.start = here.end;
             *left -= here.len() as u64;
             for target in &section.targets[here] {
@@ -66,4 +67,10 @@ impl Ranking {
         }
         self.free.pop().map(|Reverse(node)| node)
     }
+}
+
+/// The beginning of `range`, at most `left` long.
+pub(super) fn piece(range: &Range<usize>, left: u64) -> Range<usize> {
+    let length = range.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+    range.start..range.start + length
 }

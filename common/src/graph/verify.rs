@@ -2,8 +2,7 @@
 
 use thiserror::Error;
 
-use super::check::Checks;
-use super::{Command, Function, Graph, Section, Task};
+use super::{Command, Function, Section, Task};
 use crate::ids::{CompositeNo, NodeNo, SectionNo, TaskNo};
 use crate::limits::{
     ATTEMPTS_MAX, COMMAND_BYTES_MAX, COMMAND_WORD_BYTES_MAX, PIPELINE_DEPTH_MAX, SCRIPT_BYTES_MAX,
@@ -78,13 +77,6 @@ pub enum NameFault {
     Separator(char),
     Control(char),
     Bidirectional(char),
-}
-
-impl Graph {
-    /// Everything that [`super::decode`] promises beyond canonical bytes.
-    pub fn verify(&self) -> Result<(), VerifyError> {
-        Checks::default().work(self, &mut { u64::MAX }).map(|_| ())
-    }
 }
 
 impl Section {

@@ -3,7 +3,7 @@
 use dagmar_common::ids::{LogIndex, Session, StreamNo, Term};
 use dagmar_common::lease::{FromWorker, Numbered};
 use dagmar_common::mutant::{Mutant, lives};
-use dagmar_common::time::{BootTime, LogTime, Span};
+use dagmar_common::time::{BootTime, LogTime, Now, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::ask::Begun;
 use dagmar_coordinator_core::command::{Batch, Command, Position, WorkerHello};
@@ -12,7 +12,6 @@ use dagmar_coordinator_core::leader::{self, Input, Leader};
 
 use crate::clock::LogClock;
 use crate::intake::{Cut, Intake};
-use crate::member::Now;
 
 /// While a deadline is pending an entry is proposed at least so often, or all of this reign
 /// would be lost to log time at a change of leader.

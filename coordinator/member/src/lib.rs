@@ -19,6 +19,6 @@ mod turn;
 mod tests;
 
 pub use leading::FromStream;
-pub use member::{Member, MemberConfig, Now, SHELL_STREAMS_FROM};
+pub use member::{Member, MemberConfig, SHELL_STREAMS_FROM};
 pub use output::{Entry, Halt, Output};
 pub use snapshots::{ENTRIES_KEPT, LOG_BYTES_MIN, SnapshotRule};

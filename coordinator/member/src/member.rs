@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use dagmar_common::ids::{LogIndex, ReplicaId, StreamNo};
-use dagmar_common::time::{BootTime, Span, WallTime};
+use dagmar_common::time::{BootTime, Now, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::ask::Begun;
 use dagmar_coordinator_core::command::{Command, Position, WorkerHello};
@@ -29,13 +29,6 @@ use crate::turn::Turn;
 
 /// Streams that a shell opens are numbered from here; below are those of workers born ready.
 pub const SHELL_STREAMS_FROM: u64 = 1 << 32;
-
-/// The two clocks of a machine, as its shell reads them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    pub boot: BootTime,
-    pub wall: WallTime,
-}
 
 #[derive(Clone, Debug)]
 pub struct MemberConfig {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use dagmar_common::ids::{Digest, LogIndex, ReplicaId, RequestId, RunId};
 use dagmar_common::limits::STAGE_CHUNK_BYTES;
-use dagmar_common::time::{BootTime, Span};
+use dagmar_common::time::{BootTime, Now, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::{Command, Part};
 use dagmar_coordinator_core::effect::Reply;
 use dagmar_replica::{Change, Outgoing, Recovered, ReplicaConfig, TICK, announced_snapshot};
 
-use crate::{Halt, Member, MemberConfig, Now, Output, SnapshotRule};
+use crate::{Halt, Member, MemberConfig, Output, SnapshotRule};
 
 const A: ReplicaId = ReplicaId(1);
 const B: ReplicaId = ReplicaId(2);

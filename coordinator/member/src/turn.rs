@@ -2,6 +2,7 @@
 
 use dagmar_common::ids::{LogIndex, StreamNo};
 use dagmar_common::mutant::{Mutant, lives};
+use dagmar_common::time::Now;
 use dagmar_coordinator_core::command::{Batch, Position, WorkerHello};
 use dagmar_coordinator_core::effect::Applied;
 use dagmar_coordinator_core::leader;
@@ -11,7 +12,7 @@ use dagmar_replica::{Persist, ProposeError, Role, SnapshotMeta, Standing, TICK};
 
 use crate::intake::{Cut, Proposal};
 use crate::leading::{Leading, Next};
-use crate::member::{Member, Now};
+use crate::member::Member;
 use crate::output::{Halt, Output};
 use crate::reading::Reader;
 

@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, bounded};
 use dagmar_coordinator_core::stored::Frozen;
 use dagmar_replica::SnapshotMeta;
 
-use crate::handle::{Handle, Input};
+use crate::handle::{Handle, Input, Snapshotted};
 use crate::store::{SnapshotStore, StoreError};
 
 /// Chunks between the thread that packs and the one that writes.
@@ -16,13 +16,6 @@ pub struct Snapshotting {
     /// None while a snapshot is under way.
     store: Option<Box<dyn SnapshotStore>>,
     driver: Handle,
-}
-
-/// A snapshot that is durable.
-pub struct Snapshotted {
-    pub meta: SnapshotMeta,
-    pub bytes: u64,
-    pub store: Box<dyn SnapshotStore>,
 }
 
 impl Snapshotting {

@@ -1,7 +1,6 @@
 //! The clock of one machine: it counts from its boot, and a little too fast or too slow.
 
-use dagmar_common::time::{BootTime, Span, WallTime};
-use dagmar_member::Now;
+use dagmar_common::time::{BootTime, Now, Span, WallTime};
 
 use crate::executor;
 use crate::random::Random;

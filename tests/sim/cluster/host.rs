@@ -2,13 +2,13 @@
 
 use dagmar_common::ids::{ReplicaId, RunNo};
 use dagmar_common::mutant::{Mutant, lives};
-use dagmar_common::time::{BootTime, Span};
+use dagmar_common::time::{BootTime, Now, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Command;
 use dagmar_coordinator_core::effect::Effect;
 use dagmar_coordinator_core::leader::Leader;
 use dagmar_coordinator_core::stored::{self, Frozen};
-use dagmar_member::{Entry, Halt, Member, MemberConfig, Now, Output};
+use dagmar_member::{Entry, Halt, Member, MemberConfig, Output};
 use dagmar_replica::{
     Change, ChangeError, Membership, Outgoing, Persist, Proposed, ReplicaConfig, Role,
     SnapshotMeta, Standing,

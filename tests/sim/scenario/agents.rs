@@ -6,8 +6,8 @@ use dagmar_common::lease::{
     Ending, ExitReason, FromWorker, HelloAnswer, Numbered, Returned, Start, ToWorker,
 };
 use dagmar_common::limits::EXCLUSIVE_FOR;
-use dagmar_common::time::{BootTime, Span};
-use dagmar_worker_core::{Agent, Input, Now, Output};
+use dagmar_common::time::{BootTime, Now, Span};
+use dagmar_worker_core::{Agent, Input, Output};
 
 use super::desk::Desk;
 use crate::executor::{outcome, wall};

@@ -1,9 +1,9 @@
 //! Three replicas, of which one finds a disk that forgot all that it had acknowledged.
 
 use dagmar_common::ids::ReplicaId;
-use dagmar_common::time::{BootTime, Span};
+use dagmar_common::time::{BootTime, Now, Span};
 use dagmar_coordinator_core::State;
-use dagmar_member::{Halt, Member, MemberConfig, Now, Output, SnapshotRule};
+use dagmar_member::{Halt, Member, MemberConfig, Output, SnapshotRule};
 use dagmar_replica::{Outgoing, Recovered, ReplicaConfig, TICK};
 
 const VOTERS: [ReplicaId; 3] = [ReplicaId(1), ReplicaId(2), ReplicaId(3)];

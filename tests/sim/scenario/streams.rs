@@ -2,12 +2,12 @@
 
 use dagmar_common::ids::{Fence, Incarnation, ReplicaId, Session, StreamNo, WorkerId};
 use dagmar_common::lease::{Ending, FromWorker, Heartbeat, Hello, Numbered, ToWorker};
-use dagmar_common::time::{BootTime, Span};
+use dagmar_common::time::{BootTime, Now, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Command;
 use dagmar_coordinator_core::leader::Closing;
 use dagmar_coordinator_core::stored;
-use dagmar_member::{FromStream, Member, MemberConfig, Now, Output, SnapshotRule};
+use dagmar_member::{FromStream, Member, MemberConfig, Output, SnapshotRule};
 use dagmar_replica::{Recovered, ReplicaConfig};
 
 use crate::executor::{outcome, wall};

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use dagmar_common::graph::{Function, Resources, Task};
 use dagmar_common::ids::{Fence, LogIndex, NodeNo, RunId, RunNo, Session, StreamNo};
 use dagmar_common::lease::{FromWorker, Numbered, Start, ToWorker, TrialName};
-use dagmar_common::time::{BootTime, WallTime};
-use dagmar_worker_core::{Agent, Identity, Input, Now, Output};
+use dagmar_common::time::{BootTime, Now, WallTime};
+use dagmar_worker_core::{Agent, Identity, Input, Output};
 
 const BATCH: u64 = 512;
 const BATCHES: u64 = 4_000;

@@ -14,7 +14,7 @@ use dagmar_common::limits::{
     EXCLUSIVE_FOR, EXCLUSIVE_LEFT_MIN, OUTCOME_BYTES_MAX, OUTCOMES_HELD_FOR,
 };
 use dagmar_common::mutant::{Mutant, lives};
-use dagmar_common::time::{BootTime, WallTime};
+use dagmar_common::time::{BootTime, Now, WallTime};
 
 use crate::admission::Admission;
 use speech::Said;
@@ -32,13 +32,6 @@ pub struct Identity {
     pub cpu_millis: u32,
     /// Sorted by key.
     pub labels: Vec<(String, String)>,
-}
-
-/// The time of one turn, as its shell read it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    pub boot: BootTime,
-    pub wall: WallTime,
 }
 
 /// Until when exclusive processes may live here.

@@ -6,7 +6,7 @@ mod held;
 mod stream;
 mod turn;
 
-pub use agent::{Agent, Identity, Now};
+pub use agent::{Agent, Identity};
 pub use held::{Remembered, RememberedAs};
 pub use turn::{Input, Leaving, Output, Stop};
 

@@ -9,7 +9,7 @@ use dagmar_common::lease::{
     Start, ToWorker, TrialName, Verdict,
 };
 use dagmar_common::limits::{HANDED_AHEAD, OUTCOMES_HELD_FOR};
-use dagmar_common::time::{BootTime, Span, WallTime};
+use dagmar_common::time::{BootTime, Now, Span, WallTime};
 use dagmar_common::value::Value;
 
 use super::*;

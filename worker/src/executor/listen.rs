@@ -1,7 +1,6 @@
 //! What the supervisor tells, made into reports: beginnings, outcomes, returned fences.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::{Begun, Ending, ExitReason, Outcome, Output};
@@ -10,7 +9,7 @@ use dagmar_supervisor::protocol::{Cause, Event, Exit, Exited, StartStep, Started
 use rustix::io::Errno;
 use tracing::{debug, error, warn};
 
-use super::process::{Report, Running, Shared};
+use super::trials::{Report, Running, Shared, not_started, now};
 use crate::logs::Stream;
 use crate::logs::segments::Finished;
 use crate::logs::tail::Tail;
@@ -204,22 +203,4 @@ fn with_complaint(finished: &Finished, complaint: &str) -> String {
     tail.push(Stream::Stdout, finished.last_lines.as_bytes());
     tail.push(Stream::Stderr, complaint.as_bytes());
     tail.lines()
-}
-
-/// The outcome of a process that never was.
-pub fn not_started(fence: Fence, text: &str, errno: i32) -> Outcome {
-    Outcome {
-        fence,
-        ending: Ending::Failed(ExitReason::NotStarted(errno)),
-        began: now(),
-        took: Span::default(),
-        outputs: Vec::new(),
-        log: None,
-        last_lines: text.into(),
-    }
-}
-
-fn now() -> WallTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    WallTime(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

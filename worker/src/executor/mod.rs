@@ -2,3 +2,6 @@
 
 mod listen;
 pub mod process;
+mod trials;
+
+pub use trials::Report;

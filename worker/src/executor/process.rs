@@ -5,25 +5,25 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use dagmar_common::graph::{Command, Function, Shell};
 use dagmar_common::ids::Fence;
-use dagmar_common::lease::{Begun, Outcome, Start};
+use dagmar_common::lease::Start;
 use dagmar_common::limits::{GRACE, LOG_BYTES_MAX};
-use dagmar_common::time::{BootTime, Span, WallTime};
-use dagmar_common::view::Scope;
+use dagmar_common::time::{BootTime, Span};
 use dagmar_supervisor::bounds::NEVER;
 use dagmar_supervisor::packed::Packed;
 use dagmar_supervisor::protocol::{Request, RequestBatch, Spawn};
 use rustix::io::Errno;
 use tracing::{debug, error, warn};
 
-use super::listen::{Listener, not_started};
+use super::listen::Listener;
+use super::trials::{Report, Running, Shared, State, not_started};
 use crate::logs::segments::Segments;
 use crate::records::{self, Left, Records};
 use crate::supervisor::{Mark, Supervisor, Tie, this_program};
-use crate::task::environment::{Environments, Prepared, ScopeKey};
+use crate::task::environment::{Environments, Prepared};
 use crate::task::exports;
 
 /// Where and how tasks run.
@@ -58,20 +58,6 @@ impl Config {
     }
 }
 
-/// What the executor tells of the trials it was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    Begun(Begun),
-    Finished(Outcome),
-    /// No outcome will come: it was killed, taken back before it began, or could not be recorded.
-    Returned {
-        fence: Fence,
-        started: bool,
-    },
-    /// The supervisor died; all that it ran is killed and reported as returned before this.
-    SupervisorLost,
-}
-
 /// A running executor. Dropped, it kills what it runs.
 pub struct Processes {
     supervisor: Supervisor,
@@ -80,34 +66,6 @@ pub struct Processes {
     grace_us: u64,
     /// What an earlier life had been asked for and was not answered for.
     left: Vec<Fence>,
-}
-
-pub(super) struct Shared {
-    state: Mutex<State>,
-    pub(super) logs: Arc<Segments>,
-}
-
-pub(super) struct State {
-    pub(super) running: HashMap<Fence, Running>,
-    environments: Environments,
-    pub(super) records: Records,
-    /// Of an earlier life, and kept until our hello has been heard.
-    left: Vec<Fence>,
-    /// Requests that travel with the next ones.
-    waiting: RequestBatch,
-    /// The supervisor is gone.
-    pub(super) lost: bool,
-}
-
-pub(super) struct Running {
-    key: ScopeKey,
-    /// Where its outputs are expected.
-    pub(super) output: PathBuf,
-    /// What a script was given that tells what it exports.
-    pub(super) given: Option<Scope>,
-    /// For messages.
-    pub(super) program: String,
-    pub(super) began: Option<WallTime>,
 }
 
 /// How many processes an earlier life left in `root`, killed; before anything new starts there.
@@ -153,7 +111,7 @@ impl Processes {
             waiting: RequestBatch::default(),
             lost: false,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), logs });
+        let shared = Shared::new(state, logs);
         let mut listener = Listener::new(shared.clone());
         let (program, tie) = (&config.program, &config.tie);
         let supervisor = Supervisor::start(program, mark, cpu_millis, tie, move |said| {
@@ -318,22 +276,6 @@ impl Processes {
             // Its listener hears of it too, and gives back whatever ran.
             warn!("cannot reach the supervisor: {error}");
         }
-    }
-}
-
-impl Shared {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Forgets a trial that runs no more.
-    pub(super) fn end(&mut self, fence: Fence) -> Option<Running> {
-        let running = self.running.remove(&fence)?;
-        self.environments.release(running.key, &mut self.waiting);
-        self.records.over(fence);
-        Some(running)
     }
 }
 

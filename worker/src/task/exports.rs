@@ -13,7 +13,7 @@ use dagmar_common::parameter::{self, PREFIXES};
 use dagmar_common::value::Value;
 use dagmar_common::view::Scope;
 
-use super::outputs::{BadOutput, Place};
+use super::bad_output::{BadOutput, Place};
 use super::quoted::Commands;
 
 /// An EXIT trap, which no subshell inherits, and an alias for `trap`, so that a script that sets

@@ -1,7 +1,6 @@
 //! The outputs of a task: the lines of its file `$DAGMAR_OUTPUT`, and beneath them its variables.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -16,37 +15,8 @@ use dagmar_common::view::Scope;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::bad_output::{BadOutput, Place};
 use super::exports;
-
-/// Why there are no outputs: what is wrong, where, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadOutput {
-    pub place: Place,
-    pub reason: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Of the file, from 1.
-    Line(usize),
-    File,
-    Variable(String),
-    Exports,
-    All,
-}
-
-impl fmt::Display for BadOutput {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Line(line) => write!(f, "$DAGMAR_OUTPUT line {line}: "),
-            Place::File => write!(f, "$DAGMAR_OUTPUT: "),
-            Place::Variable(name) => write!(f, "variable {}: ", shown(name)),
-            Place::Exports => write!(f, "what this script exports: "),
-            Place::All => write!(f, "the outputs of this step: "),
-        }?;
-        f.write_str(&self.reason)
-    }
-}
 
 /// All outputs of a task, sorted by name; `given` is what a script saw that tells what it exports.
 /// Nothing of it is left.

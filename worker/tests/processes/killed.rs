@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::Ending;
 use dagmar_supervisor::family;
-use dagmar_worker::executor::process::{Processes, Report, sweep};
+use dagmar_worker::executor::Report;
+use dagmar_worker::executor::process::{Processes, sweep};
 
 use crate::world::{World, alive, config, eventually, nobody_is_left, script};
 

@@ -3,7 +3,7 @@
 use dagmar_common::ids::Fence;
 use dagmar_common::lease::{Ending, ExitReason};
 use dagmar_common::time::Span;
-use dagmar_worker::executor::process::Report;
+use dagmar_worker::executor::Report;
 
 use crate::world::{World, eventually, limited, scope, script, words};
 

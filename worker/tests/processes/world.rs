@@ -14,7 +14,8 @@ use dagmar_common::time::Span;
 use dagmar_common::value::Value;
 use dagmar_common::view::{Scope, View};
 use dagmar_supervisor::family;
-use dagmar_worker::executor::process::{Config, Processes, Report};
+use dagmar_worker::executor::Report;
+use dagmar_worker::executor::process::{Config, Processes};
 use dagmar_worker::logs::{Stream, read};
 
 /// Nothing here takes so long unless it hangs.
