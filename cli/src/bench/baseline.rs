@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use super::cpu::Cpu;
-use super::report::Rate;
+use super::report::Timed;
 
 /// A bare loop is asked for at most this many processes; rates do not change with more.
-const SPAWNS_MAX: u32 = 10_000;
+const SPAWNS_MAX: u32 = 5_000;
 /// Appends to the bare log.
 const APPENDS: usize = 200;
 /// Bytes of each, about one entry of a chain.
 pub const APPEND_BYTES: usize = 512;
 
 /// The same command from a bare loop of posix_spawn and wait, on as many threads as cpus.
-pub fn spawn_loop(words: &[&str], tasks: u32, threads: usize) -> anyhow::Result<Rate> {
+pub fn spawn_loop(words: &[&str], tasks: u32, threads: usize) -> anyhow::Result<Timed> {
     let tasks = tasks.min(SPAWNS_MAX);
     let (left, failed) = (AtomicU32::new(tasks), AtomicU32::new(0));
     let (cpu, begun) = (Cpu::now(), Instant::now());
@@ -37,7 +37,7 @@ pub fn spawn_loop(words: &[&str], tasks: u32, threads: usize) -> anyhow::Result<
         }
     });
     match failed.into_inner() {
-        0 => Ok(Rate::of(tasks, begun.elapsed(), cpu.until_now())),
+        0 => Ok(Timed { count: tasks, wall: begun.elapsed(), cpu: cpu.until_now() }),
         failed => bail!("{failed} of {tasks} bare runs of {} failed", words[0]),
     }
 }
@@ -47,7 +47,7 @@ fn take_one(left: &AtomicU32) -> bool {
 }
 
 /// `seq TASKS | xargs -P THREADS -n1 /bin/true`; None where there is no xargs.
-pub fn xargs(tasks: u32, threads: usize) -> anyhow::Result<Option<Rate>> {
+pub fn xargs(tasks: u32, threads: usize) -> anyhow::Result<Option<Timed>> {
     let tasks = tasks.min(SPAWNS_MAX);
     let (cpu, begun) = (Cpu::now(), Instant::now());
     let child = Command::new("xargs")
@@ -63,7 +63,7 @@ pub fn xargs(tasks: u32, threads: usize) -> anyhow::Result<Option<Rate>> {
     if !status.success() {
         bail!("xargs ended with {status}");
     }
-    Ok(Some(Rate::of(tasks, begun.elapsed(), cpu.until_now())))
+    Ok(Some(Timed { count: tasks, wall: begun.elapsed(), cpu: cpu.until_now() }))
 }
 
 /// Each a durable append to a plain file in `directory`, fastest log there is.

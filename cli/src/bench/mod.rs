@@ -23,7 +23,7 @@ use dagmar_coordinator::services::Story;
 use dagmar_coordinator_core::effect::Event;
 
 use self::cpu::{Cpu, resident};
-use self::report::{Beside, Compared, Report, quantile_ms};
+use self::report::{Beside, Compared, Rate, Report, Timed, quantile_ms};
 use self::shapes::Work;
 use crate::arguments::{BenchArguments, BenchFunction, Output, Shape};
 use crate::local::embedded::{Embedded, Place};
@@ -66,17 +66,20 @@ fn measure(arguments: &BenchArguments, directory: &Path) -> anyhow::Result<Repor
     if arguments.beside.is_some() && !is_chain {
         bail!("a run beside it is timed by the hops of a chain: add --shape chain");
     }
+    // Half of what it is compared with before it and half behind: a machine drifts.
+    let before = Others::time(arguments, threads)?;
     let measured = through_the_stack(directory, work, is_chain, arguments.beside)?;
+    let others = before.and(Others::time(arguments, threads)?);
     let mut hops = measured.hops;
     let rate = nodes as f64 / measured.wall.as_secs_f64();
-    let mut compared = Compared {
+    let (spawn_loop, xargs) = (others.spawn_loop.map(Rate::of), others.xargs.map(Rate::of));
+    let compared = Compared {
         append_p50_ms: quantile_ms(&mut appends, 0.5).context("no append was timed")?,
-        spawn_loop: None,
-        xargs: None,
-        to_spawn_loop: None,
-        to_xargs: None,
+        spawn_loop,
+        xargs,
+        to_spawn_loop: spawn_loop.map(|bare| rate / bare.per_s),
+        to_xargs: xargs.map(|xargs| rate / xargs.per_s),
     };
-    compare(arguments, threads, rate, &mut compared)?;
     Ok(Report {
         shape: arguments.shape.name(),
         function: arguments.function.name(),
@@ -97,25 +100,37 @@ fn measure(arguments: &BenchArguments, directory: &Path) -> anyhow::Result<Repor
     })
 }
 
-fn compare(
-    arguments: &BenchArguments,
-    threads: usize,
-    rate: f64,
-    compared: &mut Compared,
-) -> anyhow::Result<()> {
-    let words: &[&str] = match arguments.function {
-        BenchFunction::True => &["/bin/true"],
-        BenchFunction::ShTrue => &["/bin/sh", "-e", "-c", "/bin/true"],
-        BenchFunction::Noop | BenchFunction::Stub => return Ok(()),
-    };
-    let bare = baseline::spawn_loop(words, arguments.tasks, threads)?;
-    compared.to_spawn_loop = Some(rate / bare.per_s);
-    compared.spawn_loop = Some(bare);
-    if arguments.function == BenchFunction::True {
-        compared.xargs = baseline::xargs(arguments.tasks, threads)?;
-        compared.to_xargs = compared.xargs.map(|xargs| rate / xargs.per_s);
+/// How others start the same processes, half as many each time.
+struct Others {
+    spawn_loop: Option<Timed>,
+    xargs: Option<Timed>,
+}
+
+impl Others {
+    fn time(arguments: &BenchArguments, threads: usize) -> anyhow::Result<Others> {
+        let words: &[&str] = match arguments.function {
+            BenchFunction::True => &["/bin/true"],
+            BenchFunction::ShTrue => &["/bin/sh", "-e", "-c", "/bin/true"],
+            BenchFunction::Noop | BenchFunction::Stub => {
+                return Ok(Others { spawn_loop: None, xargs: None });
+            }
+        };
+        let half = arguments.tasks.div_ceil(2);
+        let spawn_loop = Some(baseline::spawn_loop(words, half, threads)?);
+        let xargs = match arguments.function {
+            BenchFunction::True => baseline::xargs(half, threads)?,
+            _ => None,
+        };
+        Ok(Others { spawn_loop, xargs })
     }
-    Ok(())
+
+    fn and(self, other: Others) -> Others {
+        let both = |one: Option<Timed>, other: Option<Timed>| Some(one? + other?);
+        Others {
+            spawn_loop: both(self.spawn_loop, other.spawn_loop),
+            xargs: both(self.xargs, other.xargs),
+        }
+    }
 }
 
 struct Measured {

@@ -13,11 +13,31 @@ pub struct Rate {
 }
 
 impl Rate {
-    pub fn of(count: u32, wall: Duration, cpu: Duration) -> Rate {
-        let count = f64::from(count);
+    pub fn of(timed: Timed) -> Rate {
+        let count = f64::from(timed.count);
         Rate {
-            per_s: count / wall.as_secs_f64().max(1e-9),
-            cpu_us_each: cpu.as_secs_f64() * 1e6 / count,
+            per_s: count / timed.wall.as_secs_f64().max(1e-9),
+            cpu_us_each: timed.cpu.as_secs_f64() * 1e6 / count,
+        }
+    }
+}
+
+/// What some of it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Timed {
+    pub count: u32,
+    pub wall: Duration,
+    pub cpu: Duration,
+}
+
+impl std::ops::Add for Timed {
+    type Output = Timed;
+
+    fn add(self, other: Timed) -> Timed {
+        Timed {
+            count: self.count + other.count,
+            wall: self.wall + other.wall,
+            cpu: self.cpu + other.cpu,
         }
     }
 }
