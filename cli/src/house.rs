@@ -79,10 +79,11 @@ impl Wiring for House {
     }
 
     fn bench(&self, arguments: &BenchArguments) -> Result<(), Problem> {
-        crate::bench::print(arguments).map_err(|error| {
+        let unforeseen = |error: anyhow::Error| {
             let causes = error.chain().skip(1).map(ToString::to_string);
             causes.fold(Problem::new(Code::Internal, error.to_string()), Problem::because)
-        })
+        };
+        crate::bench::print(arguments).map_err(|error| error.downcast().unwrap_or_else(unforeseen))
     }
 }
 

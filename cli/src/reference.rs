@@ -1,10 +1,8 @@
 //! How people refer to runs and steps: `etl-42`, `etl`, `@latest`, `etl-42/square[3].work:2`.
 
 use dagmar_common::ids::RunId;
-use dagmar_common::problem::{Code, Problem};
+use dagmar_common::problem::{Code, Problem, shown};
 use dagmar_common::record::{RunStatus, RunSummary};
-
-use crate::render::text::quoted;
 
 /// What was typed, taken apart; which run it is turns out later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +90,7 @@ fn by_name(name: &str, runs: &[RunSummary]) -> Result<RunId, Problem> {
                 let distance = strsim::damerau_levenshtein(run, name);
                 (distance <= 1 + name.len() / 4).then_some((distance, run))
             });
-            let problem = Problem::new(Code::NotFound, format!("no run {} here", quoted(name)));
+            let problem = Problem::new(Code::NotFound, format!("no run \"{}\" here", shown(name)));
             Err(match near.min() {
                 Some((_, run)) => problem.because(format!("did you mean {run}?")),
                 None => problem,

@@ -214,6 +214,8 @@ mod tests {
             assert_eq!(Code::from_number(code.number()), Some(code));
             let same = Code::ALL.iter().filter(|other| other.reason() == code.reason());
             assert_eq!(same.count(), 1, "{code}");
+            let row = format!("| {code} | `{}` |", code.reason());
+            assert!(include_str!("../../docs/errors.md").contains(&row), "no {row}");
         }
         assert_eq!(Code::from_number(3), None);
         assert_eq!(Code::Usage.to_string(), "E0002");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use dagmar_common::graph::encode;
 use dagmar_common::ids::{RequestId, RunId, RunNo};
-use dagmar_common::problem::Problem;
+use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::{Entry, RunRecord, RunStatus, Submission};
 use dagmar_common::time::WallTime;
 use dagmar_common::value::Value;
@@ -64,7 +64,8 @@ fn measure(arguments: &BenchArguments, directory: &Path) -> anyhow::Result<Repor
     )?;
     let (nodes, is_chain) = (work.nodes, arguments.shape == Shape::Chain);
     if arguments.beside.is_some() && !is_chain {
-        bail!("a run beside it is timed by the hops of a chain: add --shape chain");
+        let problem = Problem::new(Code::Usage, "a run beside it is timed by the hops of a chain");
+        return Err(problem.try_this("dagmar bench --shape chain --beside STUBS").into());
     }
     // Half of what it is compared with before it and half behind: a machine drifts.
     let before = Others::time(arguments, threads)?;
@@ -154,23 +155,21 @@ fn through_the_stack(
     let live = directory.join("live");
     std::fs::create_dir_all(&live).with_context(|| format!("{}", live.display()))?;
     let place = Place { directory: live, project: directory.to_owned() };
-    let mut embedded = Embedded::open(&place, Opening::New).map_err(plain)?;
+    let mut embedded = Embedded::open(&place, Opening::New)?;
     let handle = embedded.handle().clone();
     let watched = handle.watch(Interest::Runs)?;
     let submission = submission(1, "bench", work);
     let large = beside.map(submission_of_stubs);
     let memory_before = cpu::resident_trimmed().saturating_sub(submission.graph.len() as u64);
     let (cpu, begun) = (Cpu::now(), Instant::now());
-    let run = embedded.runs().submit(submission).map_err(plain)?;
+    let run = embedded.runs().submit(submission)?;
     let id = run.clone();
     let number = handle.read(move |state| state.find_run(&id).map(|view| view.number()))?;
     let number = number.context("the bench's run is not there")?;
     until_ready(&handle, number)?;
     let (submitted, (memory_ready, _)) = (begun.elapsed(), resident());
     let runs = embedded.runs();
-    let large = large.map(|large| {
-        std::thread::spawn(move || (clock::wall(), runs.submit(large).map_err(plain)))
-    });
+    let large = large.map(|large| std::thread::spawn(move || (clock::wall(), runs.submit(large))));
     let status = until_end(&handle, &watched, number)?;
     let wall = begun.elapsed();
     if status != RunStatus::Succeeded {
@@ -180,14 +179,14 @@ fn through_the_stack(
     let (_, memory_most) = resident();
     let runs = embedded.runs();
     let hops = match is_chain {
-        true => hops_of(runs.story(&run).map_err(plain)?)?,
+        true => hops_of(runs.story(&run)?)?,
         false => Vec::new(),
     };
     let beside = match large.map(JoinHandle::join) {
         None => None,
         Some(Err(_)) => bail!("the submission beside the chain broke"),
         Some(Ok((begun, run))) => {
-            let other = runs.story(&run?).map_err(plain)?.record;
+            let other = runs.story(&run?)?.record;
             Some(beside_it(&hops, begun, &other)?)
         }
     };
@@ -271,7 +270,7 @@ fn until_end(
 fn hops_of(story: Story) -> anyhow::Result<Vec<(WallTime, Duration)>> {
     let mut begun = Vec::new();
     for entry in story.entries {
-        if let Entry::Node(node) = entry.map_err(plain)? {
+        if let Entry::Node(node) = entry? {
             begun.extend(node.attempts.first().map(|attempt| attempt.began));
         }
     }
@@ -286,12 +285,19 @@ fn beside_it(
     begun: WallTime,
     other: &RunRecord,
 ) -> anyhow::Result<Beside> {
-    let ended = other.ended.context("the chain ended before the run beside it: more --tasks")?;
+    let no_measure = |why, then| Problem::new(Code::Usage, why).try_this(then);
+    let ended = other.ended.ok_or_else(|| {
+        no_measure("the chain ended before the run beside it", "the same with more --tasks")
+    })?;
     let during = hops.iter().filter(|(at, _)| (begun..=ended).contains(at));
     let mut times: Vec<Duration> = during.map(|(_, took)| *took).collect();
     let mut hop = |share| {
-        let quantile = quantile_ms(&mut times, share);
-        quantile.context("the run beside the chain ended before one hop did: a larger --beside")
+        quantile_ms(&mut times, share).ok_or_else(|| {
+            no_measure(
+                "the run beside the chain ended before one hop did",
+                "the same with a larger --beside",
+            )
+        })
     };
     let (p50, p99, most) = (hop(0.5)?, hop(0.99)?, hop(1.0)?);
     Ok(Beside {
@@ -301,8 +307,4 @@ fn beside_it(
         hop_p99_ms: p99,
         hop_most_ms: most,
     })
-}
-
-fn plain(problem: Problem) -> anyhow::Error {
-    anyhow::Error::msg(problem.to_string())
 }

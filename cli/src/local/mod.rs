@@ -19,9 +19,7 @@ use std::path::{Path, PathBuf};
 
 use dagmar_common::ids::RunId;
 use dagmar_common::limits::RUN_ID_BYTES_MAX;
-use dagmar_common::problem::{Code, Problem};
-
-use crate::render::text::quoted;
+use dagmar_common::problem::{Code, Problem, shown};
 
 /// A directory with pipelines, and the `.dagmar` in it.
 #[derive(Clone, Debug)]
@@ -95,7 +93,7 @@ pub fn check_run_id(text: &str) -> Result<RunId, Problem> {
     } else {
         return Ok(RunId::new(text));
     };
-    Err(Problem::new(Code::BadRunId, format!("{} is no run id: {fault}", quoted(text)))
+    Err(Problem::new(Code::BadRunId, format!("\"{}\" is no run id: {fault}", shown(text)))
         .try_this("letters, digits, `-`, `_` and `.`, such as nightly-2026-11-20"))
 }
 

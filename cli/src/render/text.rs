@@ -2,9 +2,6 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Whoever typed more knows it by its ends.
-const QUOTED_MAX: usize = 50;
-
 /// With every control character spelled out: nothing that a step wrote may move the cursor.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -60,11 +57,6 @@ pub fn cut_inside(text: &str, most: usize) -> String {
     front.chars().chain(back.into_iter().rev()).collect()
 }
 
-/// What somebody typed, in quotes and as long as a message bears.
-pub fn quoted(text: &str) -> String {
-    cut_inside(&format!("{text:?}"), QUOTED_MAX)
-}
-
 /// Filled with spaces up to `columns`, on the right.
 pub fn padded(text: &str, columns: usize) -> String {
     let missing = columns.saturating_sub(width(text));
@@ -98,7 +90,6 @@ mod tests {
         assert_eq!(cut("hello", 4), "hel…");
         assert_eq!(cut("日本語", 4), "日…");
         assert_eq!(padded("日", 4), "日  ");
-        assert_eq!(quoted(&"x".repeat(60)).matches('x').count(), QUOTED_MAX - 3);
         assert_eq!(cut_inside("hello", 5), "hello");
         assert_eq!(cut_inside("one.two.three", 8), "one…hree");
         assert_eq!(cut_inside("日本語日本語", 7), "日…本語");

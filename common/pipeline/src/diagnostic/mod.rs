@@ -273,6 +273,10 @@ mod tests {
     fn codes_are_given_once_and_in_order() {
         let numbers: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+        let page = include_str!("../../../../docs/errors.md");
+        let missing: Vec<_> =
+            numbers.iter().filter(|number| !page.contains(&format!("| {number} |"))).collect();
+        assert!(missing.is_empty(), "docs/errors.md lacks {missing:?}");
     }
 
     #[test]
