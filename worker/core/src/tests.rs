@@ -435,3 +435,13 @@ fn an_outcome_over_its_bound_becomes_a_failure() {
     desk.hears(Input::ProcessEnded(outcome));
     desk.check("runs 1, outcomes 1:Failed(BadOutput)");
 }
+
+#[test]
+fn a_fence_that_waits_is_given_back_for_a_newer_one_of_its_trial() {
+    let mut desk = Desk::busy();
+    desk.told(ToWorker::Start(vec![process(1, "a", 2_000), process(2, "b", 1_000)]));
+    desk.told(ToWorker::Start(vec![process(3, "b", 1_000)]));
+    desk.check("runs 1, returned 2:false");
+    desk.ends(1, Ending::Succeeded);
+    desk.check("runs 3");
+}
