@@ -151,3 +151,21 @@ fn a_start_that_a_hello_had_said_again_is_no_longer_unsent() {
     desk.passes(306);
     desk.check("proposes Suspended, proposes Lost [] []");
 }
+
+#[test]
+fn a_stale_stream_that_ends_takes_nothing_from_what_is_known_of_its_worker() {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    desk.greets(2, 2, &[(1, HeldAs::Running)]);
+    desk.confirm();
+    desk.apply();
+    desk.apply();
+    desk.did.clear();
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(2) }]);
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    desk.check("");
+    desk.passes(2);
+    desk.apply();
+    desk.passes(306);
+    desk.check("proposes Suspended, proposes Lost [Fence(1)] []");
+}
