@@ -466,3 +466,18 @@ fn only_what_has_begun_is_told_as_running() {
     let waits = crate::ask::why(&world.state, &begun, run, Some("d"));
     assert_eq!(waits, [Reason::WaitsFor { step: "b".into(), status }]);
 }
+
+#[test]
+fn what_tells_against_one_attempt_does_not_tell_against_the_next() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a").attempts(2)]), &[]);
+    for _ in 1..CRASH_LIMIT {
+        world.lose("a");
+    }
+    world.fail("a");
+    for _ in 1..CRASH_LIMIT {
+        world.lose("a");
+    }
+    world.succeed("a", &[]);
+    assert_eq!(world.ended.get(&run), Some(&RunStatus::Succeeded));
+}
