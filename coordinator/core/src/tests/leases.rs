@@ -481,3 +481,17 @@ fn what_tells_against_one_attempt_does_not_tell_against_the_next() {
     world.succeed("a", &[]);
     assert_eq!(world.ended.get(&run), Some(&RunStatus::Succeeded));
 }
+
+#[test]
+fn the_absence_of_a_worker_begins_once_however_often_it_greets() {
+    let mut world = World::new(1);
+    world.submit(&graph(&[task("a")]), &[]);
+    world.apply(vec![Command::WorkerSuspended { worker: WORKER, session: Session(1) }]);
+    world.time = LOST_AFTER.0 - 1;
+    let mut again = hello(WORKER, 1, 2);
+    again.born_ready = None;
+    world.apply(vec![Command::Hello(again)]);
+    world.time = LOST_AFTER.0;
+    let lost = Command::WorkerLost { worker: WORKER, started: vec![], unsent: vec![] };
+    assert_eq!(world.apply(vec![lost]), [Reply::Done]);
+}
