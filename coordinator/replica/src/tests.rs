@@ -2,7 +2,7 @@
 
 use dagmar_common::ids::{LogIndex, ReplicaId, Term};
 use protobuf::Message as _;
-use raft::eraftpb::{Message, MessageType};
+use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 
 use crate::durable::{EntryKind, Persist, Recovered};
 use crate::{
@@ -293,4 +293,33 @@ fn entries_keep_their_kind_on_the_way_to_the_disk_and_back() {
     again.campaign();
     settle(&mut again);
     assert_eq!(again.membership().learners, [ReplicaId(2)]);
+}
+
+#[test]
+fn an_only_voter_does_not_lead_before_all_of_its_log_is_durable() {
+    let mut replica = born(&[1, 2]);
+    let appended = |index, kind, data: Vec<u8>| {
+        let mut entry = Entry { index, term: 2, data: data.into(), ..Default::default() };
+        entry.set_entry_type(kind);
+        heard(MessageType::MsgAppend, 2, |message| {
+            (message.term, message.index, message.commit) = (2, index - 1, index - 1);
+            message.log_term = if index == 2 { 1 } else { 2 };
+            message.entries = vec![entry].into();
+        })
+    };
+    let removal = Change::Remove(ReplicaId(2)).to_raft().write_to_bytes().unwrap();
+    let removal = appended(2, EntryType::EntryConfChange, removal);
+    replica.receive(ReplicaId(2), &removal).unwrap();
+    settle(&mut replica);
+    // From here on it is alone, with an entry on its way to the disk.
+    let last = appended(3, EntryType::EntryNormal, b"last".to_vec());
+    replica.receive(ReplicaId(2), &last).unwrap();
+    let persist = write(&mut turn(&mut replica));
+    assert_eq!(replica.membership().voters, [ReplicaId(1)]);
+    replica.campaign();
+    assert!(!replica.leads());
+    replica.persisted(persist.token);
+    settle(&mut replica);
+    replica.campaign();
+    assert!(replica.leads());
 }

@@ -435,3 +435,27 @@ fn an_outcome_over_its_bound_becomes_a_failure() {
     desk.hears(Input::ProcessEnded(outcome));
     desk.check("runs 1, outcomes 1:Failed(BadOutput)");
 }
+
+#[test]
+fn a_fence_that_waits_is_given_back_for_a_newer_one_of_its_trial() {
+    let mut desk = Desk::busy();
+    desk.told(ToWorker::Start(vec![process(1, "a", 2_000), process(2, "b", 1_000)]));
+    desk.told(ToWorker::Start(vec![process(3, "b", 1_000)]));
+    desk.check("runs 1, returned 2:false");
+    desk.ends(1, Ending::Succeeded);
+    desk.check("runs 3");
+}
+
+#[test]
+fn that_a_lease_is_not_ours_outweighs_that_its_run_was_cancelled() {
+    let mut desk = Desk::ready();
+    desk.told(ToWorker::Start(vec![process(1, "a", 1_000), process(2, "b", 1_000)]));
+    desk.told(ToWorker::Cancel(vec![Fence(1)]));
+    desk.told(ToWorker::Kill(vec![Fence(1), Fence(2)]));
+    desk.check("runs 1, runs 2, stops 1 Cancelled, stops 1 NotLeased, stops 2 NotLeased");
+    desk.told(ToWorker::Cancel(vec![Fence(1), Fence(2)]));
+    desk.check("");
+    desk.ends(1, Ending::Succeeded);
+    desk.ends(2, Ending::Succeeded);
+    desk.check("returned 1:true, returned 2:true");
+}

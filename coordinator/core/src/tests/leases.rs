@@ -466,3 +466,32 @@ fn only_what_has_begun_is_told_as_running() {
     let waits = crate::ask::why(&world.state, &begun, run, Some("d"));
     assert_eq!(waits, [Reason::WaitsFor { step: "b".into(), status }]);
 }
+
+#[test]
+fn what_tells_against_one_attempt_does_not_tell_against_the_next() {
+    let mut world = World::new(1);
+    let run = world.submit(&graph(&[task("a").attempts(2)]), &[]);
+    for _ in 1..CRASH_LIMIT {
+        world.lose("a");
+    }
+    world.fail("a");
+    for _ in 1..CRASH_LIMIT {
+        world.lose("a");
+    }
+    world.succeed("a", &[]);
+    assert_eq!(world.ended.get(&run), Some(&RunStatus::Succeeded));
+}
+
+#[test]
+fn the_absence_of_a_worker_begins_once_however_often_it_greets() {
+    let mut world = World::new(1);
+    world.submit(&graph(&[task("a")]), &[]);
+    world.apply(vec![Command::WorkerSuspended { worker: WORKER, session: Session(1) }]);
+    world.time = LOST_AFTER.0 - 1;
+    let mut again = hello(WORKER, 1, 2);
+    again.born_ready = None;
+    world.apply(vec![Command::Hello(again)]);
+    world.time = LOST_AFTER.0;
+    let lost = Command::WorkerLost { worker: WORKER, started: vec![], unsent: vec![] };
+    assert_eq!(world.apply(vec![lost]), [Reply::Done]);
+}

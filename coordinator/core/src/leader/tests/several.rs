@@ -135,3 +135,37 @@ fn what_has_begun_is_known_until_its_end_is_in_the_log() {
     desk.apply();
     assert_eq!(known(&desk), []);
 }
+
+#[test]
+fn a_start_that_a_hello_had_said_again_is_no_longer_unsent() {
+    let mut desk = Desk::ready();
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    desk.submit(2);
+    desk.greets(2, 1, &[]);
+    desk.confirm();
+    desk.apply();
+    desk.check("proposes Ready, 2: answer, 2: start [1, 2]");
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(2) }]);
+    desk.passes(2);
+    desk.apply();
+    desk.passes(306);
+    desk.check("proposes Suspended, proposes Lost [] []");
+}
+
+#[test]
+fn a_stale_stream_that_ends_takes_nothing_from_what_is_known_of_its_worker() {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    desk.greets(2, 2, &[(1, HeldAs::Running)]);
+    desk.confirm();
+    desk.apply();
+    desk.apply();
+    desk.did.clear();
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(2) }]);
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    desk.check("");
+    desk.passes(2);
+    desk.apply();
+    desk.passes(306);
+    desk.check("proposes Suspended, proposes Lost [Fence(1)] []");
+}
