@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use super::cpu::Cpu;
 use super::report::Timed;
 
-/// A bare loop is asked for at most this many processes; rates do not change with more.
+/// A bare loop is asked for at most this many processes each time; rates do not change with more.
 const SPAWNS_MAX: u32 = 5_000;
 /// Appends to the bare log.
 const APPENDS: usize = 200;

@@ -22,7 +22,7 @@ pub(crate) fn read(
     let Some(field) = step.get("command") else {
         let message = format!("step `{}` has no `command`", shown(name.value));
         let finding = Finding::error(Code::MissingKey, name.span, message);
-        step.lack(finding.help("a step that does nothing is `type: stub`"), report);
+        step.lack("command", finding.help("a step that does nothing is `type: stub`"), report);
         return None;
     };
     let command = read_command(field, report)?;

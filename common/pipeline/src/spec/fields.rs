@@ -3,15 +3,14 @@
 use super::keys::{self, Keys};
 use crate::diagnostic::{Code, Finding, Report, shown};
 use crate::source::{Span, Spanned};
-use crate::suggest::did_you_mean;
+use crate::suggest::{did_you_mean, nearest};
 use crate::yaml::{List, Map, View, Yaml};
 
 /// A mapping whose keys were checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields<'t> {
     map: Map<'t>,
-    /// No key was refused.
-    pub are_known: bool,
+    keys: Keys,
 }
 
 /// One key with its value.
@@ -24,20 +23,25 @@ pub(crate) struct Field<'t> {
 impl<'t> Fields<'t> {
     /// Reports every key that may not stand in `owner`.
     pub fn read(map: Map<'t>, keys: Keys, owner: &str, report: &mut Report<'_>) -> Self {
-        let mut are_known = true;
         for (key, _) in map.iter() {
-            let is_ours = key.value.starts_with("x-") || keys.known.contains(&key.value);
-            if !is_ours && (!keys.is_free || keys.later.contains(&key.value)) {
+            if !key.value.starts_with("x-") && !keys.known.contains(&key.value) {
                 refuse_key(key, keys, owner, report);
-                are_known = false;
             }
         }
-        Fields { map, are_known }
+        Fields { map, keys }
     }
 
-    /// Something is missing; likely it is meant by a key that was refused, and that is told.
-    pub fn lack(&self, finding: Finding, report: &mut Report<'_>) {
-        if self.are_known {
+    /// A key that was refused means this one, as its help says.
+    pub fn misspells(&self, name: &str) -> bool {
+        let meant = |key: &str| nearest(key, self.keys.known.iter().copied());
+        self.map
+            .iter()
+            .any(|(key, _)| !self.keys.known.contains(&key.value) && meant(key.value) == Some(name))
+    }
+
+    /// `name` is missing. If it is misspelt, that is told already.
+    pub fn lack(&self, name: &str, finding: Finding, report: &mut Report<'_>) {
+        if !self.misspells(name) {
             report.add(finding);
         }
     }
@@ -161,6 +165,9 @@ fn refuse_key(key: Spanned<&str>, keys: Keys, owner: &str, report: &mut Report<'
     if keys.later.contains(&name) {
         let message = format!("`{name}` is not built yet in this version");
         report.add(Finding::error(Code::NotBuilt, key.span, message));
+        return;
+    }
+    if keys.is_free {
         return;
     }
     let message = format!("unknown key `{}` in {owner}", shown(name));

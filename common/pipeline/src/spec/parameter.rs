@@ -152,7 +152,7 @@ fn read_declaration<'t>(
     let default = fields.get("default");
     let json = match default {
         Some(field) => Some(to_json(field.value, report)?),
-        None if !fields.are_known => return None,
+        None if fields.misspells("default") => return None,
         None => None,
     };
     let kind = match fields.get("type") {

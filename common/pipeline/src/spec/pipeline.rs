@@ -84,7 +84,8 @@ pub(crate) fn read_section<'t>(
 ) -> Option<SectionSpec<'t>> {
     let start_at = fields.get("start_at").and_then(|field| field.text(report));
     let Some(field) = fields.get("steps") else {
-        fields.lack(Finding::error(Code::MissingKey, place, "there are no `steps` here"), report);
+        let finding = Finding::error(Code::MissingKey, place, "there are no `steps` here");
+        fields.lack("steps", finding, report);
         return None;
     };
     let map = match field.value.view() {

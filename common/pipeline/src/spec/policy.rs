@@ -87,7 +87,7 @@ fn read_backoff(field: Field<'_>, report: &mut Report<'_>) -> Option<Backoff> {
     let fields = Fields::read(map, keys::BACKOFF, "`backoff`", report);
     let Some(first) = fields.get("first") else {
         let message = "`backoff` has no `first`, the wait before the second attempt";
-        fields.lack(Finding::error(Code::MissingKey, field.key.span, message), report);
+        fields.lack("first", Finding::error(Code::MissingKey, field.key.span, message), report);
         return None;
     };
     let first = first.duration(report)?;

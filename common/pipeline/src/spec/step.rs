@@ -144,7 +144,7 @@ fn read_map<'t>(
         let field = fields.get(key);
         if field.is_none() {
             let message = format!("the map `{}` has no `{key}`", shown(name.value));
-            fields.lack(Finding::error(Code::MissingKey, name.span, message), report);
+            fields.lack(key, Finding::error(Code::MissingKey, name.span, message), report);
         }
         field
     };

@@ -224,6 +224,14 @@ fn commands() {
         "steps:\n  a: {comand: x}\n",
         &["2:7 E0102 unknown key `comand` in a task (did you mean `command`?)"],
     );
+    // What is missing besides is told at once, not after the next try.
+    check(
+        "steps:\n  a: {retrys: 3}\n",
+        &[
+            "2:3 E0122 step `a` has no `command` (a step that does nothing is `type: stub`)",
+            "2:7 E0102 unknown key `retrys` in a task (did you mean `retry`?)",
+        ],
+    );
     check(
         "steps:\n  a: {next: b}\n  b: {type: stub}\n",
         &["2:3 E0122 step `a` has no `command` (a step that does nothing is `type: stub`)"],
