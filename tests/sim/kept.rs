@@ -1,7 +1,8 @@
 //! Seeds that once found something: each is lived again by every test run.
 
 /// Of a whole life of a cluster, and what it found. That has a small test of its own beside what
-/// was mended, or an assertion of the simulator: a seed tells another story whenever the simulator draws otherwise.
+/// was mended, or an assertion of the simulator: a seed tells another story whenever the simulator
+/// draws otherwise.
 pub const CLUSTER: [(u64, &str); 5] = [
     (0, "what a leader proposed while it handed over in vain was lost: a run never left the state"),
     (1, "a graph that somebody began to stage in pieces of another size could never be staged"),
