@@ -73,6 +73,12 @@ mutants! {
     UnheldIsNotCancelled,
     /// L5: what is leased and not held is started again by the answer to a hello
     UnheldIsNotStarted,
+    /// L5: what runs while its trial waits under that very fence is leased again
+    WaitingIsKilled,
+    /// L5: what is not leased again is killed
+    NotRegainedIsNotKilled,
+    /// L5: what was returned meanwhile is not leased again
+    ReturnedIsRegained,
     /// L5: an outcome is taken whether its fence is leased still or not
     OnlyLeasedIsRecorded,
     /// L5: a lease is returned by the current incarnation alone

@@ -113,8 +113,17 @@ impl Executor {
 
     /// What is exclusive, and not about to die, takes so much longer: it meets its deadline.
     pub fn linger(&mut self, span: Span) {
+        self.lengthen(span, |process| process.care.exclusive);
+    }
+
+    /// Also what is not.
+    pub fn all_linger(&mut self, span: Span) {
+        self.lengthen(span, |_| true);
+    }
+
+    fn lengthen(&mut self, span: Span, which: fn(&Process) -> bool) {
         let all = self.processes.values_mut().chain(&mut self.orphans);
-        let runs = |process: &&mut Process| process.care.exclusive && process.stopped.is_none();
+        let runs = |process: &&mut Process| which(process) && process.stopped.is_none();
         all.filter(runs).for_each(|process| process.ends = process.ends + span);
     }
 

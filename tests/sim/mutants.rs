@@ -72,6 +72,12 @@ fn grounds(mutant: Mutant) -> &'static [Ground] {
         Mutant::UnknownIsNotStarted => {
             &[Directed(workers::what_may_run_once_may_have_started_where_nobody_knows)]
         }
+        Mutant::ReturnedIsRegained => {
+            &[Directed(streams::what_a_lost_worker_returns_before_it_is_ready_it_does_not_get_back)]
+        }
+        Mutant::NotRegainedIsNotKilled => {
+            &[Directed(workers::what_another_one_has_meanwhile_is_killed_where_it_runs)]
+        }
         Mutant::RecallsForReserved => {
             &[Directed(workers::nothing_is_taken_back_for_room_that_is_kept_for_a_large_one)]
         }

@@ -52,6 +52,8 @@ pub enum Command {
         worker: WorkerId,
         incarnation: Incarnation,
         session: Session,
+        /// What it runs of leases that were taken from it: it gets back those that nobody has.
+        regains: Vec<Fence>,
     },
     WorkerSuspended {
         worker: WorkerId,
@@ -146,7 +148,6 @@ impl Command {
             + match self {
                 Command::LeaderUp
                 | Command::Continue
-                | Command::WorkerReady { .. }
                 | Command::WorkerSuspended { .. }
                 | Command::Archived { .. }
                 | Command::Drain { .. }
@@ -166,6 +167,7 @@ impl Command {
                     let labels: usize = hello.labels.iter().map(label).sum();
                     hello.name.len() + labels + held(hello.held.len())
                 }
+                Command::WorkerReady { regains, .. } => held(regains.len()),
                 Command::WorkerLost { started, unsent, .. } => held(started.len() + unsent.len()),
                 Command::Outcomes { outcomes, .. } => outcomes.iter().map(Outcome::bytes).sum(),
                 Command::Returned { returned, .. } => held(returned.len()),

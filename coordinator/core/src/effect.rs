@@ -77,6 +77,11 @@ pub enum Effect {
         worker: WorkerNo,
         fence: Fence,
     },
+    /// It runs that, and somebody else has the trial, or nobody is to run it.
+    Kill {
+        worker: WorkerNo,
+        fence: Fence,
+    },
     /// The answer to one outcome or one returned fence.
     Recorded {
         worker: WorkerNo,

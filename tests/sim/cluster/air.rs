@@ -171,12 +171,15 @@ impl Air {
         }
     }
 
-    /// Nobody stops what is leased to this very worker, and not cancelled.
+    /// Nobody stops what is leased to this very worker, and not cancelled; nor, in any of its
+    /// lives, what nobody else has: it may have it back, or be the first to report.
     pub fn stopped(&self, worker: WorkerId, incarnation: Incarnation, fence: Fence, why: Stop) {
         let shadow = &self.witness.shadow;
-        let Some(lease) = shadow.lease(fence) else { return };
-        let Some(holder) = shadow.worker(lease.worker) else { return };
-        let holds = (holder.id, holder.incarnation) == (worker, incarnation);
-        assert!(!holds || lease.is_cancelled, "live lease {fence} is stopped: {why:?}");
+        let Some(number) = shadow.worker_no(worker) else { return };
+        assert!(!shadow.waits_under(number, fence), "fence {fence} waits and is stopped: {why:?}");
+        let is_newest = shadow.worker(number).is_some_and(|one| one.incarnation == incarnation);
+        let lease = shadow.lease(fence).filter(|lease| lease.worker == number && is_newest);
+        let may = lease.is_none_or(|lease| lease.is_cancelled);
+        assert!(may, "live lease {fence} is stopped: {why:?}");
     }
 }

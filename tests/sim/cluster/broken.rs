@@ -1,15 +1,11 @@
 //! Histories that are wrong on purpose: every judge of a life sees its own kind of wrong.
 
-use std::sync::Arc;
-
-use dagmar_common::graph::{self, Graph, NodeKind, SectionBuilder, Task};
-use dagmar_common::graph::{Command as Line, Function, Resources};
-use dagmar_common::ids::{Fence, LogIndex, RequestId, RunId, RunNo, TaskNo, Term};
+use dagmar_common::graph::Care;
+use dagmar_common::ids::{Fence, LogIndex, RequestId, RunId, RunNo, Term};
 use dagmar_common::lease::{Ending, ExitReason, Start, ToWorker};
 use dagmar_common::record::{AttemptRecord, AttemptStatus};
 use dagmar_common::time::{BootTime, LogTime, Span, WallTime};
-use dagmar_common::value::Value;
-use dagmar_coordinator_core::command::{Batch, Command, Payload, Position, Submit};
+use dagmar_coordinator_core::command::{Batch, Command, Position, Submit};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 use dagmar_coordinator_core::{State, stored};
 use dagmar_member::Entry;
@@ -24,6 +20,7 @@ use crate::executor::outcome;
 use crate::judge::{self, Judge};
 use crate::linear::{self, Saw};
 use crate::random::Random;
+use crate::scenario::desk::submission;
 use crate::working::Worker;
 
 /// A state, and the judges of what was applied to it.
@@ -81,26 +78,9 @@ impl Book {
 
     /// A run of one process, which is started.
     fn submit(&mut self) -> Fence {
-        let words = Line::Words(vec!["true".into()]);
-        let mut graph = Graph { name: "broken".into(), ..Graph::default() };
-        let (function, resources) = (Function::Process(words), Resources::default());
-        let (max_attempts, backoff, time_limit) = (1, None, None);
-        let care = Default::default();
-        let task = Task { function, max_attempts, backoff, time_limit, resources, care };
-        graph.tasks.push(task);
-        let mut section = SectionBuilder::default();
-        section.node("a", NodeKind::Task(TaskNo(0)), true);
-        graph.sections.push(section.finish());
-        let none: [(Arc<str>, Value); 0] = [];
-        self.apply(vec![Command::Submit(Submit {
-            request: RequestId(1),
-            run: RunId::new("run"),
-            generated: false,
-            tag: String::new(),
-            graph: Payload::Inline(graph::encode(&graph.finish())),
-            parameters: Payload::Inline(stored::encode_parameters(&none)),
-            context: Value::from_loose("{}"),
-        })]);
+        let run = RunId::new("run");
+        let submit = Submit { run, ..submission(1, 1, Care::default(), 1_000) };
+        self.apply(vec![Command::Submit(submit)]);
         let start = self.applied.effects.iter().find_map(|effect| match effect {
             Effect::Start { worker, fence } => self.state.start_message(*worker, *fence),
             _ => None,
@@ -380,7 +360,7 @@ fn two_fences_with_an_outcome_for_one_attempt() {
 }
 
 #[test]
-#[should_panic(expected = "an attempt at a of run 1 has two outcomes")]
+#[should_panic(expected = "an attempt at s0 of run 1 has two outcomes")]
 fn a_record_with_two_outcomes_for_one_attempt() {
     let mut book = Book::new();
     let fence = book.submit();
@@ -428,14 +408,13 @@ fn an_entry_that_was_full_and_is_empty_elsewhere() {
     book.enter();
 }
 
-/// A worker kills a process, whatever it was told.
+/// A worker kills the first process that it was told to run, whatever it was told since.
 fn check_stop(book: Book, lives_later: u64) {
     let mut air = Air::new(Vec::new(), Random::new(1));
-    let fence = book.state.leases_of(Default::default()).next().expect("it is leased");
     let mut worker = Worker::new(0, 1_000);
     worker.incarnation.number += lives_later;
     air.witness = book.witness;
-    air.stopped(worker.id, worker.incarnation, fence, Stop::NotLeased);
+    air.stopped(worker.id, worker.incarnation, Fence(1), Stop::NotLeased);
 }
 
 #[test]
@@ -459,6 +438,17 @@ fn what_is_cancelled_is_stopped() {
 fn the_work_of_a_live_lease_that_is_killed() {
     let mut book = Book::new();
     book.submit();
+    check_stop(book, 0);
+}
+
+#[test]
+#[should_panic(expected = "fence 1 waits and is stopped")]
+fn the_work_of_a_trial_that_waits_that_is_killed() {
+    let mut book = Book::new();
+    book.submit();
+    let mut newer = Worker::new(0, 1_000);
+    newer.incarnation.number += 1;
+    book.apply(vec![Command::Hello(newer.introduction(Span::from_secs(60)))]);
     check_stop(book, 0);
 }
 

@@ -21,6 +21,10 @@ const RARE_FUSE_LASTS: Span = Span::from_secs(200);
 /// Copies of workers in one life.
 const CLONES_MAX: u64 = 3;
 
+/// So long all that is no replica is cut off, and what runs there goes on.
+const SITE_AWAY: Span = Span::from_secs(100);
+const SITE_LINGERS: Span = Span::from_secs(150);
+
 /// Workers that are removed in one life.
 const REMOVALS_MAX: u64 = 4;
 
@@ -299,6 +303,26 @@ impl World {
                     self.air.cut_stream(stream);
                 }
             }
+        }
+    }
+
+    /// All that is no replica is cut off from them until the workers are given up; their work
+    /// goes on, and nobody cancels it.
+    pub fn lose_site(&mut self) {
+        self.air.note(|| "-- all workers and clients are cut off --".to_owned());
+        self.air.told.faults += 1;
+        self.air.told.partitions += 1;
+        for station in &mut self.stations {
+            station.worker.executor.all_linger(SITE_LINGERS);
+        }
+        let until = self.air.now + SITE_AWAY;
+        // Whoever leads has to lead for long enough to give somebody up.
+        self.next_fault = until + Span::from_secs(2);
+        let is_node = |place: &Place| matches!(place, Place::Node(_));
+        let (nodes, others): (Vec<_>, Vec<_>) = self.places().into_iter().partition(is_node);
+        for (node, other) in nodes.iter().flat_map(|node| others.iter().map(move |to| (node, to))) {
+            self.air.network.cut(*node, *other, until);
+            self.air.network.cut(*other, *node, until);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dagmar_common::ids::{Digest, Fence, LogIndex};
 use dagmar_common::time::{BootTime, LogTime};
 use dagmar_coordinator_core::State;
-use dagmar_coordinator_core::command::Batch;
+use dagmar_coordinator_core::command::{Batch, Command};
 use dagmar_coordinator_core::effect::{Applied, Effect, Reply};
 use dagmar_coordinator_core::stored::{self, Frozen};
 use dagmar_member::Entry;
@@ -43,6 +43,8 @@ pub struct Witness {
     /// Entries that a replica applied after the first had.
     pub repeated: u64,
     pub hashed: u64,
+    /// Leases that a lost worker got back.
+    pub regained: u64,
 }
 
 impl Default for Witness {
@@ -59,6 +61,7 @@ impl Default for Witness {
             commands: 0,
             repeated: 0,
             hashed: 0,
+            regained: 0,
         }
     }
 }
@@ -98,6 +101,7 @@ impl Witness {
             self.shadow.apply(entry.position, batch.clone(), &mut applied);
             self.readiness.applied(batch, &applied.effects, &self.shadow);
             self.fences_grow(&applied.effects);
+            self.regained += regained(batch, &self.shadow);
         }
         if self.looks_closely || index.0.is_multiple_of(CHECKED_EVERY) {
             check(&self.shadow);
@@ -161,6 +165,15 @@ impl Witness {
         let own = hash(&self.shadow.freeze());
         assert_eq!(own, hash(state), "the witness's is another state");
     }
+}
+
+/// How many leases this entry gave back to workers that had lost them.
+fn regained(batch: &Batch, after: &State) -> u64 {
+    let lists = batch.commands.iter().filter_map(|command| match command {
+        Command::WorkerReady { regains, .. } => Some(regains),
+        _ => None,
+    });
+    lists.flatten().filter(|fence| after.lease(**fence).is_some()).count() as u64
 }
 
 pub fn check(state: &State) {

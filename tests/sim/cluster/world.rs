@@ -21,6 +21,9 @@ use crate::working::Worker;
 const CALM_MAX: Span = Span::from_secs(4 * 3_600);
 /// Between two looks whether the calm is over.
 const QUIET_EVERY: Span = Span::from_millis(100);
+/// In one of so many lives all workers and clients are cut off at once. (Not a fault like others,
+/// of which seeds draw: it takes long, and the others would happen less often.)
+const LOST_SITES: u64 = 11;
 /// So many steps without time going on are a loop that waits for something by being awake.
 const SPIN: u32 = 2_000;
 
@@ -34,6 +37,8 @@ pub struct World {
     pub operator: Operator,
     pub climate: Climate,
     pub next_fault: BootTime,
+    /// When all workers and clients are cut off, in some lives, until the workers are given up.
+    pub lost_site_at: Option<BootTime>,
     is_calm: bool,
     /// A world that is broken on purpose: no client hears anything.
     pub deaf: bool,
@@ -78,6 +83,7 @@ impl World {
             operator: Operator::new(replicas),
             climate,
             next_fault: BootTime(0),
+            lost_site_at: (seed % LOST_SITES == 4).then(|| BootTime(seed % 97 * 1_000_000)),
             is_calm: false,
             deaf: false,
             steps_at_once: 0,
@@ -174,6 +180,9 @@ impl World {
             self.fault();
             self.forget();
         }
+        if self.lost_site_at.take_if(|at| !self.is_calm && *at <= now).is_some() {
+            self.lose_site();
+        }
         self.deliver();
         for node in &mut self.nodes {
             if node.wakes <= now {
@@ -194,7 +203,8 @@ impl World {
     }
 
     fn wakes_at(&self) -> BootTime {
-        let fault = (!self.is_calm).then_some(self.next_fault);
+        let next = self.lost_site_at.map_or(self.next_fault, |at| at.min(self.next_fault));
+        let fault = (!self.is_calm).then_some(next);
         let operator = Some(self.operator.wakes_at());
         let air = [operator, self.air.network.arrives_at(), self.air.stream_arrives_at(), fault];
         let wakes = air.into_iter().flatten();

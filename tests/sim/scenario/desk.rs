@@ -77,7 +77,7 @@ impl Desk {
             born_ready: None,
             lost_after: Some(LOST_AFTER),
         };
-        let ready = Command::WorkerReady { worker, incarnation, session };
+        let ready = Command::WorkerReady { worker, incarnation, session, regains: Vec::new() };
         self.apply(vec![Command::Hello(hello), ready])
     }
 
@@ -98,31 +98,36 @@ impl Desk {
         care: Care,
         cpu_millis: u32,
     ) -> Vec<(WorkerNo, Fence)> {
-        let mut graph = Graph { name: "desk".into(), ..Graph::default() };
-        graph.tasks.push(Task {
-            function: Function::Process(Line::Words(vec!["true".into()])),
-            max_attempts: 1,
-            backoff: None,
-            time_limit: None,
-            resources: Resources { cpu_millis },
-            care,
-        });
-        let mut section = SectionBuilder::default();
-        for step in 0..steps {
-            section.node(&format!("s{step}"), NodeKind::Task(TaskNo(0)), true);
-        }
-        graph.sections.push(section.finish());
-        let none: [(Arc<str>, Value); 0] = [];
         self.runs += 1;
-        self.apply(vec![Command::Submit(Submit {
-            request: RequestId(self.runs.into()),
-            run: RunId::new(&format!("run-{}", self.runs)),
-            generated: false,
-            tag: String::new(),
-            graph: Payload::Inline(graph::encode(&graph.finish())),
-            parameters: Payload::Inline(stored::encode_parameters(&none)),
-            context: Value::from_loose("{}"),
-        })])
+        self.apply(vec![Command::Submit(submission(self.runs, steps, care, cpu_millis))])
+    }
+}
+
+/// A run of so many processes, none of which needs another.
+pub fn submission(number: u64, steps: u32, care: Care, cpu_millis: u32) -> Submit {
+    let mut graph = Graph { name: "desk".into(), ..Graph::default() };
+    graph.tasks.push(Task {
+        function: Function::Process(Line::Words(vec!["true".into()])),
+        max_attempts: 1,
+        backoff: None,
+        time_limit: None,
+        resources: Resources { cpu_millis },
+        care,
+    });
+    let mut section = SectionBuilder::default();
+    for step in 0..steps {
+        section.node(&format!("s{step}"), NodeKind::Task(TaskNo(0)), true);
+    }
+    graph.sections.push(section.finish());
+    let none: [(Arc<str>, Value); 0] = [];
+    Submit {
+        request: RequestId(number.into()),
+        run: RunId::new(&format!("run-{number}")),
+        generated: false,
+        tag: String::new(),
+        graph: Payload::Inline(graph::encode(&graph.finish())),
+        parameters: Payload::Inline(stored::encode_parameters(&none)),
+        context: Value::from_loose("{}"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Streams whose messages are lost, miscounted, early, or of a worker that lives twice.
 
+use dagmar_common::graph::Care;
 use dagmar_common::ids::{Fence, Incarnation, ReplicaId, Session, StreamNo, WorkerId};
-use dagmar_common::lease::{Ending, FromWorker, Heartbeat, Hello, Numbered, ToWorker};
+use dagmar_common::lease::{Ending, FromWorker, Heartbeat, Held, HeldAs, Hello, Numbered};
+use dagmar_common::lease::{Returned, ToWorker};
 use dagmar_common::time::{BootTime, Now, Span};
 use dagmar_coordinator_core::State;
 use dagmar_coordinator_core::command::Command;
@@ -10,6 +12,7 @@ use dagmar_coordinator_core::stored;
 use dagmar_member::{FromStream, Member, MemberConfig, Output, SnapshotRule};
 use dagmar_replica::{Recovered, ReplicaConfig};
 
+use super::desk::{LOST_AFTER, submission};
 use crate::executor::{outcome, wall};
 
 const STREAM: StreamNo = StreamNo(1);
@@ -24,6 +27,7 @@ struct Office {
     told: Vec<(StreamNo, ToWorker)>,
     closed: Vec<Closing>,
     committed: Vec<Command>,
+    now: BootTime,
 }
 
 impl Office {
@@ -36,11 +40,11 @@ impl Office {
             snapshots: SnapshotRule::default(),
         };
         let recovered = Recovered::bootstrap(&[id]);
-        let member = Member::new(config, recovered, State::new(), now());
+        let member = Member::new(config, recovered, State::new(), at(NOW));
         let mut member = member.expect("a new log holds together");
         member.campaign();
         let (told, closed, committed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut office = Office { member, told, closed, committed };
+        let mut office = Office { member, told, closed, committed, now: NOW };
         office.settles();
         office
     }
@@ -51,6 +55,10 @@ impl Office {
     }
 
     fn greets(&mut self, stream: StreamNo, incarnation: u64) {
+        self.greets_with(stream, incarnation, &[]);
+    }
+
+    fn greets_with(&mut self, stream: StreamNo, incarnation: u64, held: &[(Fence, HeldAs)]) {
         self.member.from_stream(stream, FromStream::Opened);
         let hello = Hello {
             worker: WORKER,
@@ -58,16 +66,17 @@ impl Office {
             name: "worker".into(),
             cpu_millis: 1_000,
             labels: Vec::new(),
-            held: Vec::new(),
+            held: held.iter().map(|(fence, state)| Held { fence: *fence, state: *state }).collect(),
         };
         self.hears(stream, 0, FromWorker::Hello(hello));
     }
 
     /// Until there is nothing to do; its disk is as fast as it is.
     fn settles(&mut self) {
-        while let Some(output) = self.member.next_output(now()) {
+        let now = at(self.now);
+        while let Some(output) = self.member.next_output(now) {
             match output {
-                Output::Persist(persist) => self.member.persisted(now(), persist.token),
+                Output::Persist(persist) => self.member.persisted(now, persist.token),
                 Output::Applied(entry) => {
                     let batch = entry.bytes.map(|bytes| stored::decode_batch(&bytes));
                     let commands = batch.map(|batch| batch.expect("it was applied").commands);
@@ -77,6 +86,15 @@ impl Office {
                 Output::CloseWorker { why, .. } => self.closed.push(why),
                 _ => {}
             }
+        }
+    }
+
+    /// A tenth of a second after the other.
+    fn passes(&mut self, span: Span) {
+        let until = self.now + span;
+        while self.now < until {
+            self.now = self.now + Span::from_millis(100);
+            self.settles();
         }
     }
 
@@ -95,8 +113,8 @@ impl Office {
     }
 }
 
-fn now() -> Now {
-    Now { boot: NOW, wall: wall(NOW) }
+fn at(boot: BootTime) -> Now {
+    Now { boot, wall: wall(boot) }
 }
 
 #[test]
@@ -160,4 +178,26 @@ pub fn one_that_is_not_ready_has_to_greet_again() {
     office.hears(STREAM, 2, beat(1));
     office.settles();
     assert_eq!(office.closed, [Closing::NotReady], "nothing else would make it ready");
+}
+
+#[test]
+pub fn what_a_lost_worker_returns_before_it_is_ready_it_does_not_get_back() {
+    let mut office = Office::new();
+    office.greets(STREAM, 1);
+    office.settles();
+    office.member.propose(Command::Submit(submission(1, 2, Care::default(), 500)), None);
+    office.settles();
+    office.member.from_stream(STREAM, FromStream::Closed);
+    office.passes(Span(LOST_AFTER.0 + 20_000_000));
+    let (first, second) = (Fence(1), Fence(2));
+    office.greets_with(OTHER, 1, &[(first, HeldAs::Running), (second, HeldAs::Finished)]);
+    office.settles();
+    let returned = vec![Returned { fence: first, started: true }];
+    office.hears(OTHER, 1, FromWorker::Returned(returned));
+    office.hears(OTHER, 2, FromWorker::Outcomes(vec![outcome(second, Ending::Succeeded, NOW)]));
+    office.settles();
+    let is_lost = |command: &Command| matches!(command, Command::WorkerLost { .. });
+    assert!(office.committed.iter().any(is_lost), "it was away for long");
+    let lease = office.member.state().lease(first);
+    assert_eq!(lease, None, "leased to somebody who gave it back");
 }

@@ -135,3 +135,22 @@ pub fn nothing_is_taken_back_for_room_that_is_kept_for_a_large_one() {
     let taken = desk.applied.effects.iter().find(recall);
     assert_eq!(taken, None, "it would only be granted ahead again");
 }
+
+#[test]
+pub fn what_another_one_has_meanwhile_is_killed_where_it_runs() {
+    let mut desk = Desk::new();
+    desk.greets(ONE, 1, Vec::new());
+    let granted = desk.submits(Care::default());
+    let [(_, fence)] = granted[..] else { panic!("one lease is granted: {granted:?}") };
+    desk.apply(vec![Command::WorkerSuspended { worker: ONE, session: Session(1) }]);
+    desk.now = desk.now + LOST_AFTER;
+    let (started, unsent) = (vec![fence], Vec::new());
+    desk.apply(vec![Command::WorkerLost { worker: ONE, started, unsent }]);
+    assert_eq!(desk.greets(TWO, 1, Vec::new()).len(), 1, "it waited");
+    let (incarnation, session, regains) =
+        (Incarnation { number: 1, nonce: 1 }, Session(9), vec![fence]);
+    desk.apply(vec![Command::WorkerReady { worker: ONE, incarnation, session, regains }]);
+    let kill = Effect::Kill { worker: WorkerNo(0), fence };
+    assert!(desk.applied.effects.contains(&kill), "two go on with it");
+    assert!(desk.state.lease(fence).is_none(), "two have it");
+}

@@ -76,8 +76,9 @@ impl State {
             Command::Submit(submit) => self.submit(entry, submit, out),
             Command::Cancel { request, run, reason } => self.cancel(entry, request, &run, &reason),
             Command::Hello(hello) => self.hello(entry, hello, out),
-            Command::WorkerReady { worker, incarnation, session } => {
-                self.worker_ready(worker, incarnation, session)
+            Command::WorkerReady { worker, incarnation, session, regains } => {
+                *units += regains.len() as u32;
+                self.worker_ready(entry, (worker, incarnation), session, &regains, out)
             }
             Command::WorkerSuspended { worker, session } => {
                 self.worker_suspended(entry, worker, session)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dagmar_common::ids::{Fence, Incarnation, Session, WorkerId, WorkerNo};
-use dagmar_common::limits::{ENTRY_UNITS_MAX, LOST_AFTER, LOST_AFTER_MIN};
+use dagmar_common::limits::{ENTRY_UNITS_MAX, LOST_AFTER, LOST_AFTER_MIN, WORKER_LEASES_MAX};
 use dagmar_common::mutant::{Mutant, lives};
 
 use crate::command::WorkerHello;
@@ -108,11 +108,14 @@ impl State {
         worker
     }
 
+    /// What it runs of leases that were taken from it is its own again, or to be killed.
     pub(super) fn worker_ready(
         &mut self,
-        worker: WorkerId,
-        incarnation: Incarnation,
+        entry: Entry,
+        (worker, incarnation): (WorkerId, Incarnation),
         session: Session,
+        regains: &[Fence],
+        out: &mut Applied,
     ) -> Reply {
         let Some(worker) = self.worker_no(worker) else { return Reply::Dropped };
         let row = self.workers.get(worker);
@@ -120,8 +123,34 @@ impl State {
         if is_over || row.incarnation != incarnation {
             return Reply::Dropped;
         }
+        for fence in regains.iter().copied() {
+            if !self.regain(entry, worker, fence, out) && !lives(Mutant::NotRegainedIsNotKilled) {
+                out.effects.push(Effect::Kill { worker, fence });
+            }
+        }
         self.make_worker_ready(worker, session);
         Reply::Done
+    }
+
+    /// The worker has the lease again, and its cpus: it runs, whoever else has room. A worker's
+    /// leases stand in the order of their fences, so it comes behind those that it has.
+    fn regain(&mut self, entry: Entry, worker: WorkerNo, fence: Fence, out: &mut Applied) -> bool {
+        if self.leases.live(fence).is_some_and(|lease| lease.worker == worker) {
+            return true;
+        }
+        let row = self.workers.get(worker);
+        let has_room = row.leases < WORKER_LEASES_MAX && row.ahead == 0 && row.last < fence.0;
+        if !has_room || !self.waits_under(worker, fence) {
+            return false;
+        }
+        let Some(lease) = self.leases.get_mut(fence) else { return false };
+        (lease.is_live, lease.is_recalled) = (true, false);
+        let (slot, node, class) = (lease.slot, lease.node, lease.class);
+        let need = self.schedule.need(class);
+        self.workers.get_mut(worker).link(&mut self.leases, fence, need, true);
+        self.workers.leases += 1;
+        self.turn(slot, entry, out).regained(node);
+        true
     }
 
     fn make_worker_ready(&mut self, worker: WorkerNo, session: Session) {

@@ -83,6 +83,17 @@ impl State {
         live.any(|(_, lease)| !self.schedule.classes[lease.class as usize].care.is_none())
     }
 
+    /// The lease was taken from this worker, and its trial still waits under that very fence: who
+    /// runs it may have it back. What is exclusive or may run once never is in that place: the one
+    /// has stopped, and the other does not wait.
+    pub fn waits_under(&self, worker: WorkerNo, fence: Fence) -> bool {
+        let lease = self.leases.get(fence).filter(|row| !row.is_live && row.worker == worker);
+        lease.is_some_and(|lease| {
+            let care = self.schedule.classes[lease.class as usize].care;
+            care.is_none() && self.runs.get(lease.slot).stop.is_none()
+        })
+    }
+
     /// A lease that is live: neither ended nor taken from its worker.
     pub fn lease(&self, fence: Fence) -> Option<LeaseView> {
         let lease = self.leases.live(fence)?;

@@ -22,6 +22,9 @@ pub trait Facts {
     /// None unless a worker holds this fence now.
     fn lease(&self, fence: Fence) -> Option<LeaseFacts>;
 
+    /// It was taken from this worker, and its trial still waits under that very fence.
+    fn waits_under(&self, worker: WorkerNo, fence: Fence) -> bool;
+
     /// All that this worker holds, in order of fences.
     fn leases_of(&self, worker: WorkerNo) -> Vec<Fence>;
 
@@ -74,6 +77,10 @@ impl Facts for State {
     fn lease(&self, fence: Fence) -> Option<LeaseFacts> {
         let lease = self.lease(fence)?;
         Some(LeaseFacts { worker: lease.worker, is_cancelled: lease.is_cancelled })
+    }
+
+    fn waits_under(&self, worker: WorkerNo, fence: Fence) -> bool {
+        self.waits_under(worker, fence)
     }
 
     fn leases_of(&self, worker: WorkerNo) -> Vec<Fence> {

@@ -80,10 +80,15 @@ impl Leader {
         let Greeting { hello, behind, .. } = *greeting;
         let of = |state: HeldAs| hello.held.iter().filter(move |held| held.state == state);
         of(HeldAs::Running).for_each(|held| session.has_begun(held.fence, None));
+        let waits: BTreeSet<Fence> = of(HeldAs::Running)
+            .map(|held| held.fence)
+            .filter(|fence| state.waits_under(worker.number, *fence))
+            .filter(|_| !lives(Mutant::WaitingIsKilled))
+            .collect();
         let verdicts: Vec<(Fence, Verdict)> = hello
             .held
             .iter()
-            .map(|held| (held.fence, verdict(held, worker.number, state)))
+            .map(|held| (held.fence, verdict(held, worker.number, &waits, state)))
             .collect();
         let reports = verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Report);
         let expected: BTreeSet<Fence> = reports.map(|(fence, _)| *fence).collect();
@@ -93,6 +98,7 @@ impl Leader {
             incarnation: hello.incarnation,
             is_stale,
             expected,
+            regains: if is_stale { BTreeSet::new() } else { waits },
             is_ready_proposed: false,
         });
         session.heard = self.now.boot;
@@ -140,7 +146,8 @@ impl Leader {
                 let (worker, session) = (answered.worker, answered.number);
                 let incarnation = answered.incarnation;
                 self.reporting.remove(&stream);
-                self.propose(Command::WorkerReady { worker, incarnation, session }, out);
+                let regains = std::mem::take(&mut answered.regains).into_iter().collect();
+                self.propose(Command::WorkerReady { worker, incarnation, session, regains }, out);
             }
         }
     }
@@ -157,12 +164,15 @@ fn is_known(hello: &Hello, worker: &WorkerFacts, state: &impl Facts) -> bool {
 }
 
 /// What is over is to be reported, leased or not: the log decides whether it counts.
-fn verdict(held: &Held, worker: WorkerNo, state: &impl Facts) -> Verdict {
+fn verdict(held: &Held, worker: WorkerNo, waits: &BTreeSet<Fence>, state: &impl Facts) -> Verdict {
     match held.state {
         HeldAs::Finished | HeldAs::Gone => Verdict::Report,
         HeldAs::Queued | HeldAs::Running => match state.lease(held.fence) {
             Some(lease) if lease.worker == worker && lease.is_cancelled => Verdict::Cancel,
             Some(lease) if lease.worker == worker => Verdict::Keep,
+            // It has it back with its readiness, unless somebody else is faster; or it is stale,
+            // finishes what runs, and its outcome may still count.
+            None if waits.contains(&held.fence) => Verdict::Keep,
             _ => Verdict::Kill,
         },
     }

@@ -161,6 +161,7 @@ impl Leader {
             incarnation,
             is_stale: false,
             expected: BTreeSet::new(),
+            regains: BTreeSet::new(),
             is_ready_proposed: true,
         });
         self.sessions.insert(stream, session);

@@ -37,6 +37,11 @@ impl Leader {
                         self.tell_current(id, ToWorker::Cancel, fence);
                     }
                 }
+                Effect::Kill { worker, fence } => {
+                    if let Some(id) = find(worker) {
+                        self.tell_current(id, ToWorker::Kill, fence);
+                    }
+                }
                 Effect::Recorded { worker, fence } => {
                     if let Some(id) = find(worker) {
                         self.tell_all(id, ToWorker::Recorded, fence);

@@ -53,6 +53,8 @@ pub(crate) struct Answered {
     pub is_stale: bool,
     /// Fences of the hello whose outcome or return must be applied before it is ready.
     pub expected: BTreeSet<Fence>,
+    /// What it runs of leases that were taken from it, until it says that this is over.
+    pub regains: BTreeSet<Fence>,
     pub is_ready_proposed: bool,
 }
 
@@ -120,6 +122,11 @@ impl Session {
     }
 
     pub fn reported(&mut self, fence: Fence) {
+        if let Phase::Answered(answered) = &mut self.phase
+            && !lives(Mutant::ReturnedIsRegained)
+        {
+            answered.regains.remove(&fence);
+        }
         if self.begun.is_empty() {
             return;
         }

@@ -173,7 +173,8 @@ impl Desk {
 fn name_of(command: &Command) -> String {
     match command {
         Command::Hello(hello) => format!("Hello {}", hello.incarnation.number),
-        Command::WorkerReady { .. } => "Ready".into(),
+        Command::WorkerReady { regains, .. } if regains.is_empty() => "Ready".into(),
+        Command::WorkerReady { regains, .. } => format!("Ready {regains:?}"),
         Command::WorkerSuspended { .. } => "Suspended".into(),
         Command::WorkerLost { started, unsent, .. } => format!("Lost {started:?} {unsent:?}"),
         Command::Outcomes { outcomes, .. } => format!("Outcomes {}", outcomes.len()),

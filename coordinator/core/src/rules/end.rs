@@ -293,6 +293,18 @@ impl Turn<'_> {
         }
     }
 
+    /// What waited for a worker runs, where it always did: its worker was not lost under it.
+    pub fn regained(&mut self, row: u32) {
+        let before = self.run.nodes.get(row).status;
+        self.leave_waiting(row);
+        let node = self.run.nodes.get_mut(row);
+        node.status = NodeStatus::Leased;
+        node.crashes = node.crashes.saturating_sub(1);
+        self.run.leases += 1;
+        self.touch();
+        self.tell(row, before, NodeStatus::Leased);
+    }
+
     /// The run stops, and this node waits for a worker or a timer, or runs.
     pub fn stop_node(&mut self, row: u32) {
         let node = self.run.nodes.get(row);

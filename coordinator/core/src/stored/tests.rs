@@ -58,6 +58,7 @@ fn everything() -> Batch {
     };
     let (incarnation, session) = (hello.incarnation, Session(1 << 32));
     let (started, unsent) = (vec![Fence(5)], vec![Fence(6), Fence(4)]);
+    let regains = vec![Fence(5), Fence(8)];
     let returned = vec![Returned { fence: Fence(9), started: true }];
     Batch {
         term: Term(3),
@@ -76,7 +77,7 @@ fn everything() -> Batch {
             Command::Submit(submit),
             Command::Cancel { request: RequestId(4), run: run.clone(), reason: "r".into() },
             Command::Hello(hello),
-            Command::WorkerReady { worker, incarnation, session },
+            Command::WorkerReady { worker, incarnation, session, regains: Vec::new() },
             Command::WorkerSuspended { worker, session },
             Command::WorkerLost { worker, started, unsent },
             Command::Outcomes { worker, outcomes: outcomes() },
@@ -85,6 +86,7 @@ fn everything() -> Batch {
             Command::Drain { worker, is_on: true },
             Command::RemoveWorker { worker },
             Command::Restored { cluster: ClusterId(8) },
+            Command::WorkerReady { worker, incarnation, session, regains },
         ],
     }
 }

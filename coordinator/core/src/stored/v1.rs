@@ -47,6 +47,7 @@ enum CommandV1 {
     Drain { worker: [u8; 16], is_on: bool },
     RemoveWorker { worker: [u8; 16] },
     Restored { cluster: [u8; 16] },
+    WorkerRegains { worker: [u8; 16], incarnation: (u64, u64), session: u64, regains: Vec<i64> },
 }
 
 #[derive(Encode, Decode)]
@@ -221,11 +222,15 @@ impl CommandV1 {
                 reason: reason.clone(),
             },
             Command::Hello(hello) => CommandV1::Hello(Box::new(hello.into())),
-            Command::WorkerReady { worker: id, incarnation, session } => CommandV1::WorkerReady {
-                worker: worker(id),
-                incarnation: life(incarnation),
-                session: session.0,
-            },
+            Command::WorkerReady { worker: id, incarnation, session, regains } => {
+                let (worker, incarnation, session) = (worker(id), life(incarnation), session.0);
+                match Fences::pack_all(regains) {
+                    none if none.is_empty() => {
+                        CommandV1::WorkerReady { worker, incarnation, session }
+                    }
+                    regains => CommandV1::WorkerRegains { worker, incarnation, session, regains },
+                }
+            }
             Command::WorkerSuspended { worker: id, session } => {
                 CommandV1::WorkerSuspended { worker: worker(id), session: session.0 }
             }
@@ -280,7 +285,16 @@ impl CommandV1 {
                 worker: worker(id),
                 incarnation: life(incarnation),
                 session: Session(session),
+                regains: Vec::new(),
             },
+            CommandV1::WorkerRegains { worker: id, incarnation, session, regains } => {
+                Command::WorkerReady {
+                    worker: worker(id),
+                    incarnation: life(incarnation),
+                    session: Session(session),
+                    regains: Fences::unpack_all(regains),
+                }
+            }
             CommandV1::WorkerSuspended { worker: id, session } => {
                 Command::WorkerSuspended { worker: worker(id), session: Session(session) }
             }

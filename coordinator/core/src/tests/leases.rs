@@ -38,7 +38,7 @@ fn row_28_attempts_and_their_backoff() {
 
 pub fn ready(worker: WorkerId, incarnation: u64, session: u64) -> Command {
     let (incarnation, session) = (life(incarnation), Session(session));
-    Command::WorkerReady { worker, incarnation, session }
+    Command::WorkerReady { worker, incarnation, session, regains: Vec::new() }
 }
 
 pub fn attempts(world: &World, run: RunNo) -> Vec<AttemptStatus> {

@@ -6,6 +6,7 @@ pub mod drawing;
 mod leases;
 mod model;
 mod random;
+mod regain;
 mod requests;
 mod rows;
 mod scale;

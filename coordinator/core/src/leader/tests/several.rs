@@ -101,7 +101,7 @@ fn a_removed_worker_is_stale_and_not_acknowledged_from_its_proposal_on() {
     desk.check("1: stale");
     desk.greets(2, 1, &[(1, HeldAs::Running), (2, HeldAs::Finished)]);
     desk.confirm();
-    desk.check("closes 1 Superseded, 2: answer 1=Kill 2=Report, 2: stale");
+    desk.check("closes 1 Superseded, 2: answer 1=Keep 2=Report, 2: stale");
     desk.says(2, outcomes(&[2]));
     desk.apply();
     desk.check("proposes Outcomes 1, 2: recorded [2]");
@@ -168,4 +168,87 @@ fn a_stale_stream_that_ends_takes_nothing_from_what_is_known_of_its_worker() {
     desk.apply();
     desk.passes(306);
     desk.check("proposes Suspended, proposes Lost [Fence(1)] []");
+}
+
+/// The worker was lost under both of its leases, and greets again over stream 2.
+fn lost_and_back(held: &[(u64, HeldAs)]) -> Desk {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+    desk.passes(2);
+    desk.apply();
+    desk.passes(306);
+    desk.apply();
+    desk.did.clear();
+    desk.greets(2, 1, held);
+    desk.confirm();
+    desk
+}
+
+#[test]
+fn what_a_lost_worker_runs_it_has_again_with_its_readiness() {
+    let mut desk = lost_and_back(&[(1, HeldAs::Running), (2, HeldAs::Queued)]);
+    desk.check("proposes Ready [Fence(1)], 2: answer 1=Keep 2=Kill");
+    desk.apply();
+    desk.check("2: start [3]");
+    desk.passes(1);
+    desk.beats(2, &[1]);
+    desk.confirm();
+    desk.check("2: acknowledged 1");
+}
+
+#[test]
+fn what_it_returns_before_its_readiness_it_does_not_have_again() {
+    let mut desk = lost_and_back(&[(1, HeldAs::Running), (2, HeldAs::Finished)]);
+    desk.check("2: answer 1=Keep 2=Report");
+    let returned = vec![Returned { fence: Fence(1), started: true }];
+    desk.says(2, FromWorker::Returned(returned));
+    desk.says(2, outcomes(&[2]));
+    desk.check("proposes Returned 1, proposes Outcomes 1");
+    desk.apply();
+    desk.check("proposes Ready, 2: recorded [1, 2]");
+    desk.apply();
+    desk.check("2: start [3]");
+}
+
+#[test]
+fn what_somebody_else_got_before_its_readiness_it_is_told_to_kill() {
+    let mut desk = lost_and_back(&[(1, HeldAs::Running), (2, HeldAs::Running)]);
+    let ready = std::mem::take(&mut desk.proposed);
+    let incarnation = Incarnation { number: 1, nonce: 1 };
+    desk.apply_all(vec![Command::Hello(WorkerHello {
+        worker: WorkerId(8),
+        incarnation,
+        name: "other".into(),
+        cpu_millis: 1_000,
+        labels: Vec::new(),
+        held: Vec::new(),
+        born_ready: Some(SessionNo(1)),
+        lost_after: None,
+    })]);
+    desk.apply_all(ready);
+    let said = std::mem::take(&mut desk.did);
+    assert!(said.contains(&"2: answer 1=Keep 2=Keep".to_owned()), "{said:?}");
+    assert_eq!(said.last().map(String::as_str), Some("2: kill [1]"));
+}
+
+#[test]
+fn an_older_incarnation_has_nothing_again() {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    desk.greets(2, 2, &[]);
+    desk.confirm();
+    desk.apply();
+    desk.apply();
+    desk.turn(vec![Input::StreamClosed { stream: StreamNo(2) }]);
+    desk.passes(2);
+    desk.apply();
+    desk.passes(306);
+    desk.apply();
+    desk.did.clear();
+    desk.greets(3, 1, &[(3, HeldAs::Running)]);
+    desk.confirm();
+    desk.check("3: answer 3=Keep, 3: stale");
+    desk.passes(5);
+    desk.check("");
 }
