@@ -52,7 +52,7 @@ pub enum Command {
         worker: WorkerId,
         incarnation: Incarnation,
         session: Session,
-        /// What it runs of leases that were taken from it: it gets back those that nobody has.
+        /// What it holds of leases that were taken from it: it gets back those that nobody has.
         regains: Vec<Fence>,
     },
     WorkerSuspended {

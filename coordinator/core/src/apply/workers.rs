@@ -108,7 +108,7 @@ impl State {
         worker
     }
 
-    /// What it runs of leases that were taken from it is its own again, or to be killed.
+    /// What it holds of leases that were taken from it is its own again, or to be killed.
     pub(super) fn worker_ready(
         &mut self,
         entry: Entry,
@@ -132,14 +132,15 @@ impl State {
         Reply::Done
     }
 
-    /// The worker has the lease again, and its cpus: it runs, whoever else has room. A worker's
-    /// leases stand in the order of their fences, so it comes behind those that it has.
+    /// The worker has the lease again, and its cpus while there are any. A worker's leases stand in
+    /// the order of their fences, so it comes behind those that it has.
     fn regain(&mut self, entry: Entry, worker: WorkerNo, fence: Fence, out: &mut Applied) -> bool {
         if self.leases.live(fence).is_some_and(|lease| lease.worker == worker) {
             return true;
         }
         let row = self.workers.get(worker);
-        let has_room = row.leases < WORKER_LEASES_MAX && row.ahead == 0 && row.last < fence.0;
+        let (free, is_first) = (row.free(), row.ahead == 0);
+        let has_room = row.leases < WORKER_LEASES_MAX && row.last < fence.0;
         if !has_room || !self.waits_under(worker, fence) {
             return false;
         }
@@ -147,7 +148,8 @@ impl State {
         (lease.is_live, lease.is_recalled) = (true, false);
         let (slot, node, class) = (lease.slot, lease.node, lease.class);
         let need = self.schedule.need(class);
-        self.workers.get_mut(worker).link(&mut self.leases, fence, need, true);
+        let is_charged = is_first && u64::from(need) <= free;
+        self.workers.get_mut(worker).link(&mut self.leases, fence, need, is_charged);
         self.workers.leases += 1;
         self.turn(slot, entry, out).regained(node);
         true

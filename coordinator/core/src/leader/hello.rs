@@ -80,7 +80,8 @@ impl Leader {
         let Greeting { hello, behind, .. } = *greeting;
         let of = |state: HeldAs| hello.held.iter().filter(move |held| held.state == state);
         of(HeldAs::Running).for_each(|held| session.has_begun(held.fence, None));
-        let waits: BTreeSet<Fence> = of(HeldAs::Running)
+        let waits: BTreeSet<Fence> = of(HeldAs::Queued)
+            .chain(of(HeldAs::Running))
             .map(|held| held.fence)
             .filter(|fence| state.waits_under(worker.number, *fence))
             .filter(|_| !lives(Mutant::WaitingIsKilled))
@@ -171,7 +172,8 @@ fn verdict(held: &Held, worker: WorkerNo, waits: &BTreeSet<Fence>, state: &impl 
             Some(lease) if lease.worker == worker && lease.is_cancelled => Verdict::Cancel,
             Some(lease) if lease.worker == worker => Verdict::Keep,
             // It has it back with its readiness, unless somebody else is faster; or it is stale,
-            // finishes what runs, and its outcome may still count.
+            // finishes what runs, and its outcome may still count. What is queued here may run by
+            // the time this is read.
             None if waits.contains(&held.fence) => Verdict::Keep,
             _ => Verdict::Kill,
         },

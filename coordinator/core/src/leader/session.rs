@@ -53,7 +53,7 @@ pub(crate) struct Answered {
     pub is_stale: bool,
     /// Fences of the hello whose outcome or return must be applied before it is ready.
     pub expected: BTreeSet<Fence>,
-    /// What it runs of leases that were taken from it, until it says that this is over.
+    /// What it holds of leases that were taken from it, until it says that this is over.
     pub regains: BTreeSet<Fence>,
     pub is_ready_proposed: bool,
 }

@@ -1,4 +1,4 @@
-//! Leases that a lost worker gets back: what it runs while its trial waits under that very fence.
+//! Leases that a lost worker gets back: what it holds while its trial waits under that very fence.
 
 use dagmar_common::ids::{Fence, Session, WorkerId, WorkerNo};
 use dagmar_common::lease::Ending;
@@ -47,7 +47,7 @@ fn used(world: &World, worker: u32) -> (u32, u64) {
 }
 
 #[test]
-fn what_it_runs_goes_on_under_its_fence() {
+fn what_it_holds_goes_on_under_its_fence() {
     let mut world = lost();
     let (a, b) = (world.fence("a"), world.fence("b"));
     assert_eq!(is_back(&mut world, 1, &[a.0, b.0]), []);
@@ -61,7 +61,19 @@ fn what_it_runs_goes_on_under_its_fence() {
 }
 
 #[test]
-fn what_it_does_not_run_is_granted_anew() {
+fn what_has_no_room_any_more_is_ahead_until_it_has() {
+    let mut world = lost();
+    let mut smaller = hello(WORKER, 2, 1);
+    (smaller.born_ready, smaller.held) = (None, vec![]);
+    world.apply(vec![Command::Hello(smaller)]);
+    assert_eq!(is_back(&mut world, 2, &[1, 2]), []);
+    assert_eq!(used(&world, 0), (2, 1_000));
+    world.succeed("a", &[]);
+    assert_eq!(used(&world, 0), (1, 1_000));
+}
+
+#[test]
+fn what_it_does_not_hold_is_granted_anew() {
     let mut world = lost();
     let a = world.fence("a");
     assert_eq!(is_back(&mut world, 1, &[a.0]), []);
