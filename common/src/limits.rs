@@ -61,7 +61,7 @@ pub const GRANTS_MAX: u32 = ENTRY_UNITS_MAX;
 /// Leases granted to one worker beyond its capacity.
 pub const AHEAD_MAX: u32 = 2_048;
 /// Work granted ahead of a worker's capacity covers this much time.
-pub const AHEAD_SPAN: Span = Span::from_millis(40);
+pub const AHEAD_SPAN: Span = Span::from_millis(100);
 /// A class whose trials take longer on average is not granted ahead.
 pub const AHEAD_TRIAL_MAX: Span = Span::from_secs(1);
 /// A class head not placed for so long (log time) reserves the worker that fits it best.
@@ -116,12 +116,12 @@ pub const QUORUM_ROUND_AGAIN: Span = Span::from_secs(1);
 /// Messages kept behind a hello that is not answered yet; with more the stream is closed.
 pub const BEHIND_HELLO_MAX: usize = 1_024;
 /// While work waits on a worker, its outcomes wait so long for others to share a message with.
-pub const OUTCOMES_HELD_FOR: Span = Span::from_millis(10);
+pub const OUTCOMES_HELD_FOR: Span = Span::from_millis(30);
 /// With so many they wait no longer.
 pub const OUTCOMES_HELD_MAX: usize = 64;
 /// How many times its capacity a worker hands to its supervisor beyond it, where a trial begins
 /// the moment its cpus are free; what is handed over is recalled no more.
-pub const HANDED_AHEAD: u32 = 12;
+pub const HANDED_AHEAD: u32 = 24;
 /// Outcomes in one message of a stream; more go into the next message.
 pub const OUTCOMES_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Between TERM and KILL.

@@ -25,11 +25,11 @@ pub const DRAIN_BYTES_MAX: usize = 1 << 20;
 pub const STAY_US: u64 = 5_000;
 
 /// Events that nobody waits for, such as starts, travel with the next urgent one or after this.
-pub const LAZY_FLUSH_US: u64 = 5_000;
+pub const LAZY_FLUSH_US: u64 = 10_000;
 
 /// While [`FED_ROUNDS`] wait here, what is told of the ends of tasks waits so long for others: the
 /// ends of short ones then share one message, and wake the daemon once.
-pub const BUSY_FLUSH_US: u64 = 5_000;
+pub const BUSY_FLUSH_US: u64 = 10_000;
 
 /// How many times the tasks that can run at once have to wait, for nobody to be in a hurry. What
 /// is handed over ahead (`HANDED_AHEAD`) is several times that.

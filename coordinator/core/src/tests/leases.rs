@@ -297,12 +297,12 @@ fn a_new_leader_grants_only_to_workers_ready_under_it() {
 #[test]
 fn short_trials_are_granted_ahead_and_taken_back_for_an_idle_worker() {
     let mut world = World::new(1);
-    let steps: Vec<_> = (0..440).map(|number| task(&format!("t{number}"))).collect();
+    let steps: Vec<_> = (0..1_040).map(|number| task(&format!("t{number}"))).collect();
     world.submit(&graph(&steps), &[]);
     assert_eq!(world.running.len(), 1, "nobody knows yet how long they take");
     world.succeed("t0", &[]);
-    // 100 µs each: 400 of them are 40 ms.
-    assert_eq!(world.running.len(), 401);
+    // 100 µs each: 1,000 of them are 100 ms.
+    assert_eq!(world.running.len(), 1_001);
     let other = WorkerId(8);
     world.apply(vec![Command::Hello(hello(other, 1, 2))]);
     let on_other = world.state.leases_of(WorkerNo(1)).count();
