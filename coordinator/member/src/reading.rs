@@ -48,6 +48,13 @@ impl<L> Reading<L> {
         }
     }
 
+    /// Whoever waits or is asked again: whether it is a leader.
+    #[cfg(test)]
+    pub fn rounds(&self) -> Vec<bool> {
+        let all = self.waiting.values().chain(&self.again);
+        all.map(|reader| matches!(reader, Reader::Round(_))).collect()
+    }
+
     /// They end with the leadership that asked for them.
     pub fn forget_rounds(&mut self) {
         self.waiting.retain(|_, reader| matches!(reader, Reader::Look(_)));

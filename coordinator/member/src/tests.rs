@@ -10,6 +10,7 @@ use dagmar_coordinator_core::command::{Command, Part};
 use dagmar_coordinator_core::effect::Reply;
 use dagmar_replica::{Change, Outgoing, Recovered, ReplicaConfig, TICK, announced_snapshot};
 
+use crate::reading::Reader;
 use crate::{Halt, Member, MemberConfig, Output, SnapshotRule};
 
 const A: ReplicaId = ReplicaId(1);
@@ -61,6 +62,20 @@ fn token(member: &mut Member<u64, u64>, now: Now) -> dagmar_replica::Token {
         _ => None,
     });
     tokens.last().unwrap()
+}
+
+/// Asked again under a later leadership of the same replica, its answer would pass for that of a
+/// round of that one.
+#[test]
+fn a_round_ends_with_the_leadership_that_asked_for_it() {
+    let mut member = member(A, Recovered::bootstrap(&[A]));
+    member.reading.ask(&mut member.replica, Reader::Round(1));
+    member.read(7);
+    let _ = names(&mut member, at(1));
+    assert_eq!(member.reading.rounds(), [true, false], "nobody leads: they are to be asked again");
+    member.campaign();
+    member.next_output(at(2));
+    assert!(!member.reading.rounds().contains(&true));
 }
 
 #[test]
