@@ -138,6 +138,20 @@ fn an_owner_that_is_killed_at_any_step_of_the_end_loses_none_of_it() {
     }
 }
 
+/// No comfort where there is none: the record went with the directory.
+#[test]
+fn a_run_whose_directory_was_removed_says_that_its_record_is_lost() {
+    let room = Room::with(PIPELINE);
+    let owner = room.begin("r");
+    fs::remove_dir_all(room.path(".dagmar")).expect("nothing in it is held");
+    room.write("go", "");
+    let said = owner.end();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("r SUCCEEDED"), "{said:?}");
+    assert!(said.err.contains("somebody removed that directory while r went on"), "{said:?}");
+    assert!(!said.err.contains("dagmar resume"), "{said:?}");
+}
+
 fn copy(from: &Path, to: &Path) {
     if !from.is_dir() {
         fs::copy(from, to).expect("it can be copied");

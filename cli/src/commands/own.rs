@@ -84,7 +84,7 @@ pub fn live_through(
     let followed = follow::until_end(session, &*engine, &run, &changes, &interrupts, loudness);
     let ending = followed.and_then(|_| {
         let archived = finish::archive_run(&session.project, &live, &*engine.runs(), looking);
-        archived.map_err(|problem| not_archived(&run, problem))
+        archived.map_err(|problem| not_archived(&live, problem))
     });
     drop(socket);
     engine.close();
@@ -103,7 +103,16 @@ pub fn note_pipeline(live: &Live, runs: &dyn Runs) {
     let _ = noted.inspect_err(|problem| tracing::warn!(%problem, "no name for lists"));
 }
 
-fn not_archived(run: &RunId, problem: Problem) -> Problem {
+fn not_archived(live: &Live, problem: Problem) -> Problem {
+    let run = live.run();
+    if !live.dir().exists() {
+        return problem
+            .because(format!(
+                "somebody removed that directory while {run} went on: its steps have ended as \
+                 told above, and no record of them is left"
+            ))
+            .try_this("leave .dagmar where it is until its runs have ended");
+    }
     problem
         .because(format!("{run} has ended, and nothing of it is lost: only its archive is missing"))
         .try_this(format!("dagmar resume {run}    to write it; no step runs again"))
