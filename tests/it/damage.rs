@@ -174,7 +174,8 @@ fn damaged_records_are_told_by_every_command() {
     let (dagmar, kept) = (room.path(".dagmar"), room.path("kept"));
     copy(&dagmar, &kept);
     let file = room.path(".dagmar/live/r/records");
-    for harm in [Harm::Flipped { at: 100, by: 1 }, Harm::Cut { to: 0 }, Harm::Gone] {
+    let cuts = [0, 100, 150].map(|to| Harm::Cut { to });
+    for harm in [Harm::Flipped { at: 100, by: 1 }, Harm::Gone].into_iter().chain(cuts) {
         harm.inflict(&file);
         for command in [&["show", "r"][..], &["why", "r/two"], &["logs", "r"], &["resume", "r"]] {
             let said = room.dagmar(command);

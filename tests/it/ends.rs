@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::room::Room;
+use crate::room::{Room, TWO_STEPS, until};
 
 const PIPELINE: &str = "
 steps:
@@ -141,8 +141,9 @@ fn an_owner_that_is_killed_at_any_step_of_the_end_loses_none_of_it() {
 /// No comfort where there is none: the record went with the directory.
 #[test]
 fn a_run_whose_directory_was_removed_says_that_its_record_is_lost() {
-    let room = Room::with(PIPELINE);
+    let room = Room::with(TWO_STEPS);
     let owner = room.begin("r");
+    until("the second step runs", || room.path("ran").exists().then_some(()));
     fs::remove_dir_all(room.path(".dagmar")).expect("nothing in it is held");
     room.write("go", "");
     let said = owner.end();

@@ -5,29 +5,28 @@
 //! record's body, little-endian: `1 | boot id 36 bytes | mark 36 bytes` opens a supervisor;
 //! `2 | fence u64` is written before a start is asked for; `3 | fence u64 | pid u32 | microseconds
 //! since boot u64` when it began; `4 | fence u64` when nothing of it runs any more and the worker
-//! was answered for it.
+//! was answered for it; `5 | mark 36 bytes | length u64` stands alone in a file beside them.
+
+mod left;
+mod synced;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use dagmar_common::envelope::{self, EnvelopeError, Kind};
+use dagmar_common::envelope::{self, Kind};
 use dagmar_common::ids::Fence;
-use dagmar_supervisor::family::{self, Shown};
 
-use crate::supervisor::{Mark, kill_marked};
+pub use left::Left;
+use left::kill_groups;
+use synced::Synced;
+
+use crate::supervisor::Mark;
 
 const VERSION: u16 = 1;
 /// A longer file is written anew with only what still runs.
 const FILE_BYTES_MAX: u64 = 8 << 20;
-/// How long what a sweep killed is waited for.
-const SWEEP_WITHIN: Duration = Duration::from_secs(5);
-/// Of start times in /proc (USER_HZ), the same on every machine that Linux still runs on.
-const TICKS_PER_SECOND: u128 = 100;
-/// Start times are that coarse, and the clock was read a moment before the start.
-const START_SLACK_TICKS: u64 = 100;
 const UUID_BYTES: usize = 36;
 
 /// Where in a worker's directory they lie.
@@ -58,22 +57,11 @@ pub struct Records {
     is_named: bool,
     waiting: Vec<u8>,
     head: Vec<u8>,
+    synced: Synced,
     /// Asked for and not answered; with the process of what may still run.
     open: BTreeMap<Fence, Option<Began>>,
     /// Of those that wait to be written, the ones that have not ended.
     news: BTreeSet<Fence>,
-}
-
-/// What a worker of an earlier life left.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Left {
-    /// None if the host was started anew since, or nothing was recorded.
-    mark: Option<Mark>,
-    /// What had been asked for and not answered; with its process if that was heard of.
-    pub open: BTreeMap<Fence, Option<Began>>,
-    /// A life was noted. Else there are no records: whoever took them away, or a loss of power
-    /// before anything was started that may not run twice.
-    pub is_noted: bool,
 }
 
 impl Records {
@@ -92,6 +80,7 @@ impl Records {
             is_named,
             waiting: Vec::new(),
             head,
+            synced: Synced::new(path, mark.clone()),
             open: left.iter().map(|fence| (*fence, None)).collect(),
             news: BTreeSet::new(),
         })
@@ -160,7 +149,7 @@ impl Records {
         if !std::mem::replace(&mut self.is_named, true) {
             sync_directory_of(&self.path).inspect_err(|_| self.is_named = false)?;
         }
-        Ok(())
+        self.synced.note(self.length)
     }
 
     fn write_anew(&mut self) -> io::Result<()> {
@@ -171,6 +160,7 @@ impl Records {
                 Record::Began(*began).seal_into(&mut bytes);
             }
         }
+        self.synced.withdraw()?;
         self.file = write_new(&self.path, &bytes, true)?;
         self.is_named = true;
         self.length = bytes.len() as u64;
@@ -197,89 +187,6 @@ fn write_new(path: &Path, bytes: &[u8], durably: bool) -> io::Result<File> {
 
 fn sync_directory_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-}
-
-impl Left {
-    /// What the records at `path` say; nothing if there are none.
-    pub fn read(path: &Path) -> io::Result<Self> {
-        match fs::read(path) {
-            Ok(bytes) => Left::replay(&bytes, &boot_id()?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Left::default()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What these bytes say to a host of this boot.
-    pub fn replay(bytes: &[u8], boot_now: &str) -> io::Result<Self> {
-        let (mut left, mut rest) = (Left::default(), bytes);
-        while !rest.is_empty() {
-            let (body, behind) = match envelope::open_first(Kind::WorkerRecord, VERSION, rest) {
-                Ok((_, body, behind)) => (body, behind),
-                // The worker was killed in this write, and had asked for nothing in it yet.
-                Err(EnvelopeError::Torn { .. }) => break,
-                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-            };
-            rest = behind;
-            let Some(record) = Record::read(body) else {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown record"));
-            };
-            if !left.is_noted && !matches!(record, Record::Opened { .. }) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "no life began them"));
-            }
-            match record {
-                Record::Opened { boot, mark } => {
-                    left.is_noted = true;
-                    left.mark = (boot == boot_now).then_some(Mark(mark));
-                }
-                Record::Asked { fence } => {
-                    left.open.insert(fence, None);
-                }
-                Record::Began(began) => {
-                    left.open.insert(began.fence, Some(began));
-                }
-                Record::Ended { fence } => {
-                    left.open.remove(&fence);
-                }
-            }
-        }
-        Ok(left)
-    }
-
-    /// Kills what still runs of it, also where worker and supervisor died at one moment; how many
-    /// processes there were. After it nothing of it runs.
-    pub fn sweep(&self) -> usize {
-        let Some(mark) = &self.mark else { return 0 };
-        // By identity first: a process may have thrown away its environment, and with it the mark.
-        kill_groups(self.open.values().flatten()) + kill_marked(mark, SWEEP_WITHIN)
-    }
-}
-
-/// Kills the groups of these processes and waits until they are gone; how many there were.
-fn kill_groups<'a>(all: impl Iterator<Item = &'a Began>) -> usize {
-    let give_up_at = Instant::now() + SWEEP_WITHIN;
-    let killed: Vec<Shown> = all.flat_map(group_of).collect();
-    killed.iter().for_each(|shown| family::kill(shown.pid));
-    let lives = |was: &Shown| {
-        let now = family::show(was.pid);
-        now.is_some_and(|now| now.start_ticks == was.start_ticks && !now.zombie)
-    };
-    while killed.iter().any(lives) && Instant::now() < give_up_at {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    killed.len()
-}
-
-/// The members of a process's group, if it is still there to prove that the number is its own:
-/// one that is another's by now is known by its start.
-fn group_of(began: &Began) -> Vec<Shown> {
-    let Some(leader) = family::show(began.pid) else { return Vec::new() };
-    let ticks = u128::from(began.boot_us) * TICKS_PER_SECOND;
-    let expected = u64::try_from(ticks / 1_000_000).unwrap_or(u64::MAX);
-    if leader.start_ticks.abs_diff(expected) > START_SLACK_TICKS || leader.group != began.pid {
-        return Vec::new();
-    }
-    let everyone = family::everyone().filter_map(family::show);
-    everyone.filter(|shown| shown.group == began.pid && !shown.zombie).collect()
 }
 
 fn boot_id() -> io::Result<String> {
@@ -337,9 +244,6 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::CommandExt;
-    use std::process::{Child, Command, Stdio};
-
     use super::*;
     use crate::testing::Directory;
 
@@ -417,6 +321,58 @@ mod tests {
         assert_eq!(open, [(Fence(fence), None)].into());
     }
 
+    #[test]
+    fn what_was_made_durable_is_missed_where_the_file_was_cut() {
+        let directory = Directory::new();
+        let path = directory.path().join("records");
+        let mut records = Records::create(&path, &mark(), &[]).unwrap();
+        records.asked(Fence(1));
+        records.write().unwrap();
+        records.sync(false).unwrap();
+        records.asked(Fence(2));
+        records.write().unwrap();
+        records.sync(true).unwrap();
+        let durable = records.length as usize;
+        records.asked(Fence(3));
+        records.write().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let note = directory.path().join("records.synced");
+        let noted = fs::read(&note).unwrap();
+        for length in 0..bytes.len() {
+            fs::write(&path, &bytes[..length]).unwrap();
+            let is_whole = Left::read(&path).is_ok_and(|left| left.is_noted);
+            assert_eq!(is_whole, length >= durable, "cut to {length} of {durable}");
+        }
+        fs::write(&path, &bytes[..durable - 1]).unwrap();
+        for bit in 0..noted.len() * 8 {
+            let mut damaged = noted.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&note, damaged).unwrap();
+            assert!(Left::read(&path).is_err(), "bit {bit} of the note hides the cut");
+        }
+        // A later life's records are no longer than they are.
+        fs::write(&note, noted).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        Records::create(&path, &mark(), &[Fence(2)]).unwrap();
+        assert_eq!(Left::read(&path).unwrap().open, [(Fence(2), None)].into());
+    }
+
+    #[test]
+    fn records_that_are_written_anew_are_not_missed() {
+        let directory = Directory::new();
+        let path = directory.path().join("records");
+        let mut records = Records::create(&path, &mark(), &[]).unwrap();
+        for fence in 1..=100 {
+            records.asked(Fence(fence));
+            records.ended(Fence(fence));
+        }
+        records.write().unwrap();
+        records.sync(true).unwrap();
+        records.write_anew().unwrap();
+        assert!(records.length < 200);
+        assert!(Left::read(&path).unwrap().open.is_empty());
+    }
+
     /// The stored form is frozen: these bodies are read by every later version.
     #[test]
     fn the_bytes_of_version_1_stand() {
@@ -436,55 +392,5 @@ mod tests {
             assert_eq!(out, envelope::seal(Kind::WorkerRecord, 1, &body));
             assert_eq!(Record::read(&body), Some(record));
         }
-    }
-
-    /// Killed when it is dropped, whatever the test came to.
-    struct Sleeper(Child);
-
-    impl Sleeper {
-        fn new(mark: &str) -> Self {
-            let mut command = Command::new("sleep");
-            command.arg("1000").env_clear().process_group(0);
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            if !mark.is_empty() {
-                command.env("DAGMAR_SUPERVISOR", mark);
-            }
-            Sleeper(command.spawn().unwrap())
-        }
-
-        /// Ended, whoever has reaped it.
-        fn is_gone(&self) -> bool {
-            family::show(self.0.id()).is_none_or(|shown| shown.zombie)
-        }
-
-        fn named(&self, boot_us: u64) -> Option<Began> {
-            Some(Began { fence: Fence(1), pid: self.0.id(), boot_us })
-        }
-    }
-
-    impl Drop for Sleeper {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-
-    fn left(mark: &Mark, began: Option<Began>) -> Left {
-        Left { mark: Some(mark.clone()), open: [(Fence(1), began)].into(), is_noted: true }
-    }
-
-    #[test]
-    fn a_sweep_kills_by_mark_and_by_identity_and_nothing_else() {
-        let mark = mark();
-        let boot_us = dagmar_supervisor::clock::boot_us();
-        let (marked, bare) = (Sleeper::new(&mark.0), Sleeper::new(""));
-        let (stranger, later) = (Sleeper::new("another"), Sleeper::new(""));
-        assert!(left(&mark, None).sweep() >= 1);
-        assert!(marked.is_gone());
-        // The same number, but begun at another time: not the process that was recorded.
-        left(&mark, later.named(boot_us.saturating_sub(3_600_000_000))).sweep();
-        left(&mark, bare.named(boot_us)).sweep();
-        assert!(bare.is_gone());
-        assert!(!stranger.is_gone() && !later.is_gone());
     }
 }
