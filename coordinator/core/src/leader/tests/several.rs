@@ -170,16 +170,21 @@ fn a_stale_stream_that_ends_takes_nothing_from_what_is_known_of_its_worker() {
     desk.check("proposes Suspended, proposes Lost [Fence(1)] []");
 }
 
-/// The worker was lost under both of its leases, and greets again over stream 2.
-fn lost_and_back(held: &[(u64, HeldAs)]) -> Desk {
-    let mut desk = Desk::ready();
-    desk.submit(2);
-    desk.turn(vec![Input::StreamClosed { stream: StreamNo(1) }]);
+/// Its only stream breaks, and nobody comes back for longer than its leases last.
+fn is_given_up(desk: &mut Desk, stream: StreamNo) {
+    desk.turn(vec![Input::StreamClosed { stream }]);
     desk.passes(2);
     desk.apply();
     desk.passes(306);
     desk.apply();
     desk.did.clear();
+}
+
+/// The worker was lost under both of its leases, and greets again over stream 2.
+fn lost_and_back(held: &[(u64, HeldAs)]) -> Desk {
+    let mut desk = Desk::ready();
+    desk.submit(2);
+    is_given_up(&mut desk, StreamNo(1));
     desk.greets(2, 1, held);
     desk.confirm();
     desk
@@ -240,12 +245,7 @@ fn an_older_incarnation_has_nothing_again() {
     desk.confirm();
     desk.apply();
     desk.apply();
-    desk.turn(vec![Input::StreamClosed { stream: StreamNo(2) }]);
-    desk.passes(2);
-    desk.apply();
-    desk.passes(306);
-    desk.apply();
-    desk.did.clear();
+    is_given_up(&mut desk, StreamNo(2));
     desk.greets(3, 1, &[(3, HeldAs::Running)]);
     desk.confirm();
     desk.check("3: answer 3=Keep, 3: stale");
