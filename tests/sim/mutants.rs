@@ -142,13 +142,19 @@ thread_local! {
 /// What a judge says goes into the table, not onto the terminal.
 fn listen() {
     panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        let place = info.location().map(|at| format!("{}:{}", in_its_tree(at.file()), at.line()));
         let payload = info.payload();
         let says = payload.downcast_ref::<String>().cloned();
         let says = says.or(payload.downcast_ref::<&str>().map(|says| (*says).to_owned()));
         let heard = Panic { place: place.unwrap_or_default(), says: says.unwrap_or_default() };
         LAST.set(Some(heard));
     }));
+}
+
+/// A file of another crate without the place where this machine keeps it.
+fn in_its_tree(file: &str) -> &str {
+    let kept = file.rsplit_once("/registry/src/").and_then(|(_, kept)| kept.split_once('/'));
+    kept.map_or(file, |(_, file)| file)
 }
 
 fn hunt(mutant: Mutant) -> Option<Caught> {
