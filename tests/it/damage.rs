@@ -189,11 +189,22 @@ fn damaged_records_are_told_by_every_command() {
             true => fs::rename(&file, file.with_extension("damaged")).expect("it can be moved"),
             false => fs::write(file.with_extension("damaged"), "").expect("it can be made"),
         }
-        assert_eq!(room.dagmar(&["resume", "r"]).code, Some(0), "{harm:?}");
-        room.write("ran", "two\n");
+        // Nobody knows whether it had begun: it does not begin again.
+        let said = room.dagmar(&["resume", "r"]);
+        assert_eq!(said.code, Some(1), "{harm:?}: {said:?}");
+        assert!(said.err.contains("may not be started twice"), "{harm:?}: {said:?}");
+        assert_eq!(room.read("ran"), "two\n", "{harm:?}");
         fs::remove_dir_all(&dagmar).expect("it can be removed");
         copy(&kept, &dagmar);
     }
+    // Whose note is damaged is not blamed for it, and goes on without.
+    let note = room.path(".dagmar/live/r/records.synced");
+    Harm::Flipped { at: 30, by: 1 }.inflict(&note);
+    let said = room.dagmar(&["resume", "r"]);
+    assert!(said.err.contains("E0901") && said.err.contains("records.synced"), "{said:?}");
+    fs::remove_file(&note).expect("as the help says");
+    let why = room.dagmar(&["why", "r/two"]);
+    assert!(why.out.contains("may not be started twice"), "{why:?}");
     // As it was, nothing runs twice.
     assert_eq!(room.dagmar(&["resume", "r"]).code, Some(1));
     assert_eq!(room.read("ran"), "two\n");

@@ -21,6 +21,7 @@ use dagmar_common::ids::Fence;
 pub use left::Left;
 use left::kill_groups;
 use synced::Synced;
+pub use synced::{NoteDamaged, beside as note_beside};
 
 use crate::supervisor::Mark;
 
@@ -62,6 +63,11 @@ pub struct Records {
     open: BTreeMap<Fence, Option<Began>>,
     /// Of those that wait to be written, the ones that have not ended.
     news: BTreeSet<Fence>,
+}
+
+/// Where the records of an earlier life were given up: these may have begun, for all we know.
+pub fn note_anew(path: &Path, left: &[Fence]) -> io::Result<()> {
+    Records::create(path, &Mark::random()?, left).map(|_| ())
 }
 
 impl Records {

@@ -74,6 +74,12 @@ impl Client {
                     let asked = Asked { run: run.clone(), pid: owner.pid, within: ANSWER_WITHIN };
                     return Ok(Client { runtime: Arc::new(runtime), service, asked });
                 }
+                Err(_) if is_anothers(owner) => {
+                    let pid = owner.pid;
+                    let message = format!("{run} is somebody else's: process {pid} works on it");
+                    return Err(Problem::new(Code::Forbidden, message)
+                        .try_this("the same as the user whose it is"));
+                }
                 Err(error) if start.elapsed() > PATIENCE => {
                     let (pid, socket) = (owner.pid, owner.socket.display());
                     let message = format!("process {pid} owns {run} and does not answer: {error}");
@@ -153,6 +159,12 @@ fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     matches!(state, Some('T' | 't'))
+}
+
+/// Its socket may be used by the user alone who began the run, and by root.
+fn is_anothers(owner: &Owner) -> bool {
+    let reach = rustix::fs::access(&owner.socket, rustix::fs::Access::WRITE_OK);
+    reach == Err(rustix::io::Errno::ACCESS)
 }
 
 async fn connect(socket: PathBuf) -> Result<Channel, String> {

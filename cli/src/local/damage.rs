@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use dagmar_common::envelope::EnvelopeError;
 use dagmar_common::problem::{Code, Problem};
 use dagmar_coordinator::store::StoreError;
+use dagmar_worker::records::{FILE, NoteDamaged, note_beside};
 
 use super::live::LOG;
 use crate::render::text::shell_word;
@@ -48,9 +49,12 @@ pub fn of_store_directory(directory: &Path, why: impl Into<String>) -> Problem {
 
 /// What the worker noted of starts and ends cannot be believed. The log alone is enough to go on.
 pub fn of_records(live_dir: &Path, error: &std::io::Error) -> Problem {
-    let (run, path) = (name(live_dir), live_dir.join(dagmar_worker::records::FILE));
+    let (run, path) = (name(live_dir), live_dir.join(FILE));
     if error.kind() != ErrorKind::InvalidData {
         return Problem::storage("read", &path, error);
+    }
+    if error.get_ref().is_some_and(|cause| cause.is::<NoteDamaged>()) {
+        return of_note(live_dir);
     }
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<EnvelopeError>());
     if let Some(newer @ EnvelopeError::Newer { .. }) = cause {
@@ -61,6 +65,15 @@ pub fn of_records(live_dir: &Path, error: &std::io::Error) -> Problem {
     let given_up = given_up(live_dir);
     let going_on = format!("mv {} {}", path_word(&path), path_word(&given_up));
     give_up_records(live_dir, problem.because(why), &going_on)
+}
+
+/// The records are whole; how long they were is not known any more.
+fn of_note(live_dir: &Path) -> Problem {
+    let (run, note) = (name(live_dir), note_beside(&live_dir.join(FILE)));
+    Problem::new(Code::Damaged, format!("a note on the worker's records of {run} is damaged"))
+        .at(note.display().to_string())
+        .because("it says how long the records are, which are whole themselves")
+        .try_this(format!("rm {}    then dagmar resume {run}", path_word(&note)))
 }
 
 /// The log says that something careful was leased, and nobody noted whether it began.
@@ -79,10 +92,10 @@ pub fn is_given_up(live_dir: &Path) -> bool {
 /// `going_on`: the command that makes [`is_given_up`] true.
 fn give_up_records(live_dir: &Path, problem: Problem, going_on: &str) -> Problem {
     problem
-        .at(live_dir.join(dagmar_worker::records::FILE).display().to_string())
+        .at(live_dir.join(FILE).display().to_string())
         .because("they tell which steps began, and which ended just before the interruption")
         .try_this(format!("{going_on}    then dagmar resume {}", name(live_dir)))
-        .try_this("such steps run again then; what the log holds as ended does not")
+        .try_this("such steps run again then, but those that may not: they fail as unknown")
 }
 
 fn path_word(path: &Path) -> String {
@@ -90,7 +103,7 @@ fn path_word(path: &Path) -> String {
 }
 
 fn given_up(live_dir: &Path) -> PathBuf {
-    live_dir.join(format!("{}.damaged", dagmar_worker::records::FILE))
+    live_dir.join(format!("{}.damaged", FILE))
 }
 
 fn of_newer(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Problem {

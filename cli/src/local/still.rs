@@ -15,23 +15,36 @@ use super::{damage, logs, store};
 
 /// Needs the live directory only until it returns; output is read from there when it is asked for.
 pub fn look(live_dir: &Path) -> Result<Arc<dyn Runs>, Problem> {
-    let (recovered, state) = store::look(live_dir)?;
-    let logs = Arc::new(StoredLogs(live_dir.join(LOGS)));
-    let left = left(live_dir)?;
-    let is_noted = left.is_noted;
-    let begun = left.open.into_iter().filter_map(|(fence, began)| began.map(|_| fence));
-    let still = Still::replay(state, recovered.entries, begun.collect(), logs);
-    let still =
-        still.map_err(|problem| damage::of_log(live_dir, &live_dir.join(LOG), problem.message))?;
-    if !is_noted && still.has_careful_leases() && !damage::is_given_up(live_dir) {
-        return Err(damage::of_lost_records(live_dir));
-    }
-    Ok(Arc::new(still))
+    Ok(Arc::new(replayed(live_dir, left(live_dir)?)?))
 }
 
-/// What its worker noted. Where there is nothing, the log tells whether something is lost.
+/// What its worker noted is there. Where it is gone the log tells whether something is lost; once
+/// somebody has given that up it is noted anew: whatever is careful may have begun.
 pub fn check_records(live_dir: &Path) -> Result<(), Problem> {
-    if left(live_dir)?.is_noted { Ok(()) } else { look(live_dir).map(|_| ()) }
+    let left = left(live_dir)?;
+    if left.is_noted {
+        return Ok(());
+    }
+    let careful = replayed(live_dir, left)?.careful_leases();
+    if careful.is_empty() {
+        return Ok(());
+    }
+    let path = live_dir.join(records::FILE);
+    records::note_anew(&path, &careful).map_err(|error| Problem::storage("write", &path, &error))
+}
+
+fn replayed(live_dir: &Path, left: Left) -> Result<Still, Problem> {
+    let (recovered, state) = store::look(live_dir)?;
+    let logs = Arc::new(StoredLogs(live_dir.join(LOGS)));
+    let begun = left.open.iter().filter_map(|(fence, began)| began.map(|_| *fence));
+    let asked = |fence| !left.is_noted || left.open.contains_key(&fence);
+    let still = Still::replay(state, recovered.entries, begun.collect(), asked, logs);
+    let still =
+        still.map_err(|problem| damage::of_log(live_dir, &live_dir.join(LOG), problem.message))?;
+    if !left.is_noted && !still.careful_leases().is_empty() && !damage::is_given_up(live_dir) {
+        return Err(damage::of_lost_records(live_dir));
+    }
+    Ok(still)
 }
 
 fn left(live_dir: &Path) -> Result<Left, Problem> {

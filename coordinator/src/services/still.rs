@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use dagmar_common::graph::encode;
-use dagmar_common::ids::{RequestId, RunId};
+use dagmar_common::ids::{Fence, RequestId, RunId};
 use dagmar_common::problem::{Code, Problem};
 use dagmar_common::record::follow::{
     Change, Detail, LogPiece, LogQuestion, Progress, Reason, choose,
@@ -33,11 +33,13 @@ pub struct Still {
 
 impl Still {
     /// Replays entries onto what a snapshot held. The only replica of a log takes every durable
-    /// entry for committed, as it will when it leads again.
+    /// entry for committed, as it will when it leads again. What is careful and was `asked` for
+    /// may have begun, whether that was written down or not.
     pub fn replay(
         mut state: State,
         log: Vec<LogEntry>,
-        begun: Begun,
+        mut begun: Begun,
+        asked: impl Fn(Fence) -> bool,
         logs: Arc<dyn Logs>,
     ) -> Result<Self, Problem> {
         let mut applied = Applied::default();
@@ -50,12 +52,15 @@ impl Still {
             let _mark = underway::applying(position.index);
             state.apply(position, batch, &mut applied);
         }
+        for fence in state.careful_leases().into_iter().filter(|fence| asked(*fence)) {
+            begun.insert(fence, None);
+        }
         Ok(Still { state: Mutex::new(state), begun, logs })
     }
 
-    /// Its worker had been given what may not run twice, or not beside itself.
-    pub fn has_careful_leases(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).has_careful_leases()
+    /// What its worker had been given that may not run twice, or not beside itself.
+    pub fn careful_leases(&self) -> Vec<Fence> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).careful_leases()
     }
 
     fn look<T>(&self, run: &RunId, look: impl FnOnce(&RunView<'_>) -> T) -> Result<T, Problem> {

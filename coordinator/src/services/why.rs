@@ -45,6 +45,12 @@ fn told(path: Arc<str>, reason: Reason, now: LogTime, pace: Pace) -> follow::Rea
         _ => Vec::new(),
     };
     let sentence = match reason {
+        Reason::Running { attempt, has_begun: true, is_once: true, .. } if pace == Pace::AtRest => {
+            format!(
+                "attempt {attempt} was interrupted and may not be started twice; it fails when \
+                 the run goes on"
+            )
+        }
         Reason::Running { attempt, has_begun: true, .. } if pace == Pace::AtRest => {
             format!("attempt {attempt} was interrupted; it begins again when the run goes on")
         }

@@ -2,6 +2,7 @@
 //! was cut, and says that such a start never was.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,6 +12,18 @@ use dagmar_common::envelope::{self, Kind};
 
 use super::{UUID_BYTES, VERSION};
 use crate::supervisor::Mark;
+
+/// The note is damaged, and nothing else: without it the records say what they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoteDamaged;
+
+impl fmt::Display for NoteDamaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the note of how long the records are is damaged")
+    }
+}
+
+impl std::error::Error for NoteDamaged {}
 
 /// Of the one record in it, after those of the records themselves.
 const TAG: u8 = 5;
@@ -58,14 +71,12 @@ pub(super) fn check(records: &Path, life: &Mark, whole: u64) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let damaged = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-    let (_, body) = envelope::open(Kind::WorkerRecord, VERSION, &bytes)
-        .map_err(|error| damaged(format!("the note of their length {error}")))?;
-    let (whose, length) = read(body).ok_or_else(|| damaged("no note of a length".to_owned()))?;
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, NoteDamaged);
+    let (_, body) = envelope::open(Kind::WorkerRecord, VERSION, &bytes).map_err(|_| damaged())?;
+    let (whose, length) = read(body).ok_or_else(damaged)?;
     if whose == life.0.as_bytes() && whole < length {
-        return Err(damaged(format!(
-            "they were cut: {length} bytes were written, {whole} are left"
-        )));
+        let why = format!("they were cut: {length} bytes were written, {whole} are left");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     Ok(())
 }
@@ -76,7 +87,8 @@ fn read(body: &[u8]) -> Option<(&[u8], u64)> {
     Some((whose, u64::from_le_bytes(length.try_into().ok()?)))
 }
 
-fn beside(records: &Path) -> PathBuf {
+/// Where it lies.
+pub fn beside(records: &Path) -> PathBuf {
     let mut name = OsString::from(records);
     name.push(".synced");
     PathBuf::from(name)

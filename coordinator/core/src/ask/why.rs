@@ -51,6 +51,8 @@ pub enum Reason {
         granted: LogIndex,
         /// Else it waits there for its cpus.
         has_begun: bool,
+        /// It may not be started twice.
+        is_once: bool,
     },
     /// A composite at work.
     Items {
@@ -190,6 +192,7 @@ fn of_node((state, begun): Facts<'_>, run: &RunRow, row: u32, reasons: &mut Vec<
                 attempt,
                 granted: LogIndex(lease.granted),
                 has_begun: begun.has(Fence(node.fence)),
+                is_once: state.schedule.classes[lease.class as usize].care.once,
             });
         }
         NodeStatus::Leased => {

@@ -77,10 +77,12 @@ impl State {
         std::iter::successors(Some(Fence(first)), next).take_while(|fence| fence.0 != 0)
     }
 
-    /// Something is leased that may not run twice, or not beside itself.
-    pub fn has_careful_leases(&self) -> bool {
-        let mut live = self.leases.iter().filter(|(_, lease)| lease.is_live);
-        live.any(|(_, lease)| !self.schedule.classes[lease.class as usize].care.is_none())
+    /// What is leased and may not run twice, or not beside itself.
+    pub fn careful_leases(&self) -> Vec<Fence> {
+        let live = self.leases.iter().filter(|(_, lease)| lease.is_live);
+        let careful =
+            live.filter(|(_, row)| !self.schedule.classes[row.class as usize].care.is_none());
+        careful.map(|(fence, _)| fence).collect()
     }
 
     /// The lease was taken from this worker, and its trial still waits under that very fence: who
