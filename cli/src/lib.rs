@@ -25,6 +25,7 @@ pub mod reference;
 pub mod render;
 #[cfg(test)]
 mod testing;
+mod usage;
 pub mod wiring;
 
 use std::process::ExitCode;
@@ -45,11 +46,7 @@ pub fn main(wires: Wires) -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // A closed stdout is no reason to say more.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
-        }
+        Err(error) => return usage::tell(&error),
     };
     log_to_stderr();
     let as_json = commands::speaks_json(arguments.command.as_ref());

@@ -22,19 +22,22 @@ pub fn listen() -> Receiver<()> {
             let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
             let (Ok(mut interrupt), Ok(mut terminate)) = both else { return };
             drop(ready);
-            let mut last: Option<Instant> = None;
+            let mut last_term: Option<Instant> = None;
             loop {
                 let heard = tokio::select! {
                     heard = interrupt.recv() => heard.map(|()| false),
                     heard = terminate.recv() => heard.map(|()| true),
                 };
                 let Some(is_term) = heard else { return };
-                let is_echo = is_term && last.is_some_and(|last| last.elapsed() < TOGETHER);
-                if !is_echo && sender.send(()).is_err() {
+                let is_echo = is_term && last_term.is_some_and(|last| last.elapsed() < TOGETHER);
+                if is_echo {
+                    continue;
+                }
+                if sender.send(()).is_err() {
                     return;
                 }
-                if !is_echo {
-                    last = Some(Instant::now());
+                if is_term {
+                    last_term = Some(Instant::now());
                 }
             }
         });
