@@ -90,11 +90,11 @@ fn read_backoff(field: Field<'_>, report: &mut Report<'_>) -> Option<Backoff> {
         fields.lack("first", Finding::error(Code::MissingKey, field.key.span, message), report);
         return None;
     };
-    let first = first.duration(report)?;
+    let first = first.duration(report);
     let Some(field) = fields.get("most") else {
-        return Some(Backoff { first, most: BACKOFF_MOST_DEFAULT.max(first) });
+        return first.map(|first| Backoff { first, most: BACKOFF_MOST_DEFAULT.max(first) });
     };
-    let most = field.duration(report)?;
+    let (most, first) = (field.duration(report)?, first?);
     if most < first {
         let message = "`most` is shorter than `first`";
         report.add(Finding::error(Code::Duration, field.value.span(), message));

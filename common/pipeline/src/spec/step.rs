@@ -162,10 +162,12 @@ fn read_map<'t>(
         let body = Fields::read(map, keys::SECTION, "a branch", report);
         pipeline::read_section(branch.key.span, &body, is_magnus, report)
     });
-    match (iterate_on, iterate_as, body) {
-        (Some(iterate_on), Some(iterate_as), Some(body)) => StepKind::Map(Box::new(MapSpec {
+    // Without a name for its items a map is refused already; its branch is looked into all the same.
+    let iterate_as = iterate_as.map(|name| name.value.to_owned()).unwrap_or_default();
+    match (iterate_on, body) {
+        (Some(iterate_on), Some(body)) => StepKind::Map(Box::new(MapSpec {
             iterate_on,
-            iterate_as: iterate_as.value.to_owned(),
+            iterate_as,
             index_as: index_as.map(|index| index.value.to_owned()),
             max_parallel: max_parallel.map(|most| most as u32),
             body,

@@ -292,6 +292,25 @@ fn all_faults_of_a_file_come_at_once_errors_first() {
     );
 }
 
+/// Of what holds them, too.
+#[test]
+fn faults_within_what_is_faulty_itself_come_at_once() {
+    let text = "steps:\n  m: {type: map, iterate_on: xs, iterate_as: a b, branch: {steps: {\n    \
+        r: {command: y, needs: [q], retry: {max_attempts: 2, backoff: {first: 1x, most: 0}}}}}}\n";
+    check(
+        text,
+        &[
+            "2:46 E0130 `a b` is no name for a parameter (a name has no spaces, no `=`, no control \
+             characters, and at most 255 bytes)",
+            "3:29 E0110 step `r` needs `q`, which does not exist (steps here: r)",
+            "3:75 E0120 `first` wants a length of time, found `1x` (write `90s`, `5m`, `2h`, `1d` or \
+             `500ms`; a bare number is seconds)",
+            "3:85 E0120 `most` must be longer than nothing (write `90s`, `5m`, `2h`, `1d` or \
+             `500ms`; a bare number is seconds)",
+        ],
+    );
+}
+
 #[test]
 fn of_many_faults_a_thousand_are_kept_and_all_are_counted() {
     let mut text = "steps:\n".to_owned();
