@@ -162,7 +162,7 @@ fn read_map<'t>(
         let body = Fields::read(map, keys::SECTION, "a branch", report);
         pipeline::read_section(branch.key.span, &body, is_magnus, report)
     });
-    // Without a name for its items a map is refused already; its branch is looked into all the same.
+    // Without a name for its items a map is refused; its branch is looked into all the same.
     let iterate_as = iterate_as.map(|name| name.value.to_owned()).unwrap_or_default();
     match (iterate_on, body) {
         (Some(iterate_on), Some(body)) => StepKind::Map(Box::new(MapSpec {
