@@ -303,8 +303,8 @@ fn faults_within_what_is_faulty_itself_come_at_once() {
             "2:46 E0130 `a b` is no name for a parameter (a name has no spaces, no `=`, no control \
              characters, and at most 255 bytes)",
             "3:29 E0110 step `r` needs `q`, which does not exist (steps here: r)",
-            "3:75 E0120 `first` wants a length of time, found `1x` (write `90s`, `5m`, `2h`, `1d` or \
-             `500ms`; a bare number is seconds)",
+            "3:75 E0120 `first` wants a length of time, found `1x` (write `90s`, `5m`, `2h`, `1d` \
+             or `500ms`; a bare number is seconds)",
             "3:85 E0120 `most` must be longer than nothing (write `90s`, `5m`, `2h`, `1d` or \
              `500ms`; a bare number is seconds)",
         ],
