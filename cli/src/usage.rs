@@ -1,12 +1,13 @@
 //! A command line that says nothing we know: told with its code, as every other fault.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use dagmar_common::problem::{Code, Problem};
 
-use crate::render::problem;
+use crate::arguments::ColorChoice;
+use crate::render::{Screen, problem};
 
 /// Help and versions are no faults, and go to stdout.
 pub fn tell(error: &clap::Error) -> ExitCode {
@@ -23,7 +24,8 @@ fn text(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Strin
     if asks_for_json(arguments) {
         return format!("{:#}\n", problem::json(&problem_of(&said.to_string())));
     }
-    let said = if io::stderr().is_terminal() { said.ansi().to_string() } else { said.to_string() };
+    let has_color = Screen::stderr(ColorChoice::Auto).has_color;
+    let said = if has_color { said.ansi().to_string() } else { said.to_string() };
     said.replacen("error:", &format!("error[{}]:", Code::Usage), 1)
 }
 

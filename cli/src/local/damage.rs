@@ -103,7 +103,7 @@ fn path_word(path: &Path) -> String {
 }
 
 fn given_up(live_dir: &Path) -> PathBuf {
-    live_dir.join(format!("{}.damaged", FILE))
+    live_dir.join(format!("{FILE}.damaged"))
 }
 
 fn of_newer(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Problem {

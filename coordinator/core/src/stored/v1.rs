@@ -281,12 +281,10 @@ impl CommandV1 {
                 reason,
             },
             CommandV1::Hello(hello) => Command::Hello((*hello).into()),
-            CommandV1::WorkerReady { worker: id, incarnation, session } => Command::WorkerReady {
-                worker: worker(id),
-                incarnation: life(incarnation),
-                session: Session(session),
-                regains: Vec::new(),
-            },
+            CommandV1::WorkerReady { worker, incarnation, session } => {
+                let regains = Vec::new();
+                CommandV1::WorkerRegains { worker, incarnation, session, regains }.back(wall)
+            }
             CommandV1::WorkerRegains { worker: id, incarnation, session, regains } => {
                 Command::WorkerReady {
                     worker: worker(id),
