@@ -1,8 +1,15 @@
 //! Commands of other terminals on live runs: they look, follow, ask why, and cancel.
 
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
 use rustix::process::Signal;
 
-use crate::room::{Room, until};
+use crate::room::{Room, TWO_STEPS, until};
+
+/// Who owns nothing.
+const NOBODY: u32 = 65_534;
 
 const TALKER: &str = "
 steps:
@@ -190,4 +197,31 @@ fn an_owner_that_is_stopped_keeps_nobody_waiting() {
     room.write("go", "");
     let done = owner.end();
     assert_eq!(done.code, Some(0), "{}", done.err);
+}
+
+/// Its owner is healthy, and nothing to kill.
+#[test]
+fn a_run_of_another_user_is_told_so() {
+    if !rustix::process::geteuid().is_root() {
+        println!("-- SKIPPED: only root can be two users");
+        return;
+    }
+    let room = Room::with(TWO_STEPS);
+    let owner = room.begin("r");
+    let program = room.path("program");
+    fs::copy(env!("CARGO_BIN_EXE_test-dagmar"), &program).expect("others can reach it there");
+    let mut other = Command::new(&program);
+    other.args(["cancel", "r"]).current_dir(room.path("")).uid(NOBODY).gid(NOBODY);
+    let said = match other.env("XDG_RUNTIME_DIR", room.path("run")).output() {
+        Ok(said) => said,
+        Err(error) => {
+            println!("-- SKIPPED: nobody else can start a program here: {error}");
+            return;
+        }
+    };
+    let error = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(4), "{error}");
+    assert!(error.contains("E0401") && !error.contains("kill"), "{error}");
+    room.write("go", "");
+    assert_eq!(owner.end().code, Some(0), "it is not cancelled");
 }
